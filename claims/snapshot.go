@@ -1,0 +1,59 @@
+package claims
+
+import "maps"
+
+// Snapshot is the stored result of one issuance, kept with the code and the
+// tokens. ID token, userinfo, introspection and JWT access token are
+// projections of it and therefore cannot disagree. Its JSON keeps every
+// number's text.
+type Snapshot struct {
+	Released  Set      `json:"released"`
+	InIDToken []string `json:"in_id_token,omitempty"` // names of Released
+}
+
+// Snapshot returns what to store of a result.
+func (r Result) Snapshot() Snapshot {
+	out := Snapshot{Released: r.Released}
+	if len(r.IDToken) > 0 {
+		out.InIDToken = r.IDToken.Names()
+	}
+	return out
+}
+
+// Userinfo is the answer of the userinfo endpoint: all that was released, and
+// what the provider asserts.
+func (s Snapshot) Userinfo(minted Set) Set { return Mint(s.Released, minted) }
+
+// IDToken is the payload of the ID token: what the client wants in it, and
+// what the provider asserts.
+func (s Snapshot) IDToken(minted Set) Set {
+	part := make(Set, len(s.InIDToken))
+	for _, name := range s.InIDToken {
+		if value, ok := s.Released[name]; ok {
+			part[name] = value
+		}
+	}
+	return Mint(part, minted)
+}
+
+// Mint writes the last word over claims that others had a say in: every name
+// that is minted, or folds to a name in own, is removed; then own is written.
+// What own does not hold is thereby absent (a forged nonce does not survive
+// where none was asked for). Null in own means absent too. All code that makes
+// a token or an answer of claims goes through here.
+func Mint(said, own Set) Set {
+	out := make(Set, len(said)+len(own))
+	folded := make(map[string]struct{}, len(own))
+	for name := range own {
+		folded[fold(name)] = struct{}{}
+	}
+	for name, value := range said {
+		key := fold(name)
+		if _, taken := folded[key]; !taken && !minted(key) {
+			out[name] = value
+		}
+	}
+	maps.Copy(out, own)
+	maps.DeleteFunc(out, func(_ string, value any) bool { return value == nil })
+	return out
+}
