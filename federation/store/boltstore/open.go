@@ -1,0 +1,255 @@
+package boltstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/drawbridge-id/drawbridge/federation/store"
+)
+
+// ErrInUse says that another process (or another engine of this one) has the
+// file open.
+var ErrInUse = errors.New("store: file is in use by another process")
+
+// Options say which file to open and how. Path and Now are required; every
+// other field has a default that suits production.
+type Options struct {
+	// Path is the file. It is made with mode 0600 where it is missing, its
+	// directories with mode 0700.
+	Path string
+	// Now is the clock that all deadlines are judged by.
+	Now func() time.Time
+	// Partitions is the number that a new file is created with (default 1, at
+	// most 65,536). For a file that is there it must be the same number, or 0.
+	Partitions int
+	// MaxBatch is how many commits may share one sync. Default 1,024.
+	MaxBatch int
+	// MaxDelay is how long a batch may gather when the one before it held
+	// several commits. Default 500 microseconds; negative is not at all.
+	MaxDelay time.Duration
+	// LockTimeout is how long to wait for a process that holds the file.
+	// Default 1 second.
+	LockTimeout time.Duration
+	// SweepEvery is how often Run looks for expired records. Default 10 seconds.
+	SweepEvery time.Duration
+	// NewEpoch is set once, when the file was restored from a backup: entries
+	// appended from now on have positions that were never used before, also
+	// not in what the backup does not know.
+	NewEpoch bool
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Path == "" || o.Now == nil {
+		return o, errors.New("store: a bolt engine needs a path and a clock")
+	}
+	if o.Partitions < 0 || o.Partitions > 1<<16 {
+		return o, fmt.Errorf("store: %d partitions are not between 1 and %d", o.Partitions, 1<<16)
+	}
+	if o.MaxBatch < 0 || o.LockTimeout < 0 || o.SweepEvery < 0 {
+		return o, errors.New("store: a negative option of the bolt engine")
+	}
+	setDefault(&o.MaxBatch, 1024)
+	setDefault(&o.MaxDelay, 500*time.Microsecond)
+	setDefault(&o.LockTimeout, time.Second)
+	setDefault(&o.SweepEvery, 10*time.Second)
+	return o, nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Open opens the file, or creates it, and starts the engine's writer, which
+// Close joins. ErrInUse when somebody else has the file open; store.ErrNewer
+// when a newer version of Drawbridge wrote it.
+func Open(o Options) (*Engine, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := makeDir(filepath.Dir(o.Path)); err != nil {
+		return nil, fmt.Errorf("store: create directory: %w", err)
+	}
+	db, err := openFile(o)
+	if err != nil {
+		return nil, err
+	}
+	layout, err := prepare(db, o)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("store: open %s: %w", o.Path, err), db.Close())
+	}
+	return start(db, layout, o), nil
+}
+
+// openFile also turns bbolt's panics over damaged pages into an error.
+func openFile(o Options) (db *bbolt.DB, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("store: open %s: %w: %v", o.Path, errDamaged, r)
+		}
+	}()
+	db, err = bbolt.Open(o.Path, 0o600, &bbolt.Options{
+		// bbolt gives up a poll of 50 ms before its timeout.
+		Timeout:         o.LockTimeout + 50*time.Millisecond,
+		NoFreelistSync:  true,
+		FreelistType:    bbolt.FreelistMapType,
+		InitialMmapSize: initialMap(),
+	})
+	if errors.Is(err, berrors.ErrTimeout) {
+		return nil, fmt.Errorf("%w: %s", ErrInUse, o.Path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store: open %s: %w", o.Path, err)
+	}
+	// Bounds how much a nearly empty file takes: the map is large from the start.
+	db.AllocSize = 4 << 20
+	return db, nil
+}
+
+func initialMap() int {
+	if strconv.IntSize == 32 {
+		return 64 << 20
+	}
+	return 1 << 30
+}
+
+const schema = 1
+
+// prepare makes the buckets of a new file, or checks those of an old one.
+func prepare(db *bbolt.DB, o Options) (store.Layout, error) {
+	var layout store.Layout
+	fresh := false
+	err := db.View(func(tx *bbolt.Tx) (err error) {
+		if fresh, err = isFresh(tx); err != nil || fresh {
+			return err
+		}
+		layout, err = readLayout(tx, o.Partitions)
+		return err
+	})
+	if err != nil || !fresh && !o.NewEpoch {
+		return layout, err
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		if fresh {
+			layout.Partitions = max(o.Partitions, 1)
+			return createBuckets(tx, layout)
+		}
+		return advanceEpoch(tx, layout, o.Now())
+	})
+	if err == nil && fresh {
+		err = syncDir(filepath.Dir(o.Path))
+	}
+	return layout, err
+}
+
+func isFresh(tx *bbolt.Tx) (bool, error) {
+	if tx.Bucket([]byte(metaBucket)) != nil {
+		return false, nil
+	}
+	if name, _ := tx.Cursor().First(); name != nil {
+		return false, errors.New("the file is not a Drawbridge store")
+	}
+	return true, nil
+}
+
+func createBuckets(tx *bbolt.Tx, layout store.Layout) error {
+	for p := range layout.Partitions {
+		n := namesOf(store.Partition(p))
+		for _, name := range [][]byte{n.records, n.expiry, n.log} {
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
+		}
+	}
+	parts, err := tx.CreateBucket([]byte(partitionsBucket))
+	if err != nil {
+		return err
+	}
+	for p := range layout.Partitions {
+		if err := parts.Put(partitionKey(store.Partition(p)), counters{head: store.Position{Epoch: 1}}.encode()); err != nil {
+			return err
+		}
+	}
+	meta, err := tx.CreateBucket([]byte(metaBucket))
+	if err != nil {
+		return err
+	}
+	if err := meta.Put([]byte("schema"), number(schema)); err != nil {
+		return err
+	}
+	return meta.Put([]byte("partitions"), number(uint64(layout.Partitions)))
+}
+
+func readLayout(tx *bbolt.Tx, want int) (store.Layout, error) {
+	meta := tx.Bucket([]byte(metaBucket))
+	version, parts := meta.Get([]byte("schema")), meta.Get([]byte("partitions"))
+	if len(version) != 8 || len(parts) != 8 {
+		return store.Layout{}, fmt.Errorf("read layout: %w", errDamaged)
+	}
+	if v := binary.BigEndian.Uint64(version); v > schema {
+		return store.Layout{}, fmt.Errorf("its schema is %d, this binary knows %d: %w", v, schema, store.ErrNewer)
+	}
+	n := binary.BigEndian.Uint64(parts)
+	if n == 0 || n > 1<<16 {
+		return store.Layout{}, fmt.Errorf("read layout: %w", errDamaged)
+	}
+	if want != 0 && uint64(want) != n {
+		return store.Layout{}, fmt.Errorf("it was created with %d partitions, which cannot become %d", n, want)
+	}
+	return store.Layout{Partitions: int(n)}, nil
+}
+
+// advanceEpoch begins an epoch that no other copy of the file can have begun,
+// unless within the same millisecond.
+func advanceEpoch(tx *bbolt.Tx, layout store.Layout, now time.Time) error {
+	parts := tx.Bucket([]byte(partitionsBucket))
+	for p := range layout.Partitions {
+		key := partitionKey(store.Partition(p))
+		c, err := parseCounters(parts.Get(key))
+		if err != nil {
+			return err
+		}
+		c.head = store.Position{Epoch: max(c.head.Epoch+1, uint64(max(now.UnixMilli(), 0)))}
+		if err := parts.Put(key, c.encode()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+// makeDir is MkdirAll that also survives a power cut.
+func makeDir(dir string) error {
+	_, err := os.Stat(dir)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := makeDir(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(filepath.Dir(dir))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,150 @@
+package boltstore
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/drawbridge-id/drawbridge/federation/store"
+)
+
+// request is one change on its way to the writer.
+type request struct {
+	// apply makes the change in the batch, or returns an error before it has
+	// written anything.
+	apply func(*batch) error
+	// size is about how many bytes it will write.
+	size  int
+	state atomic.Uint32
+	err   error
+	done  chan struct{}
+}
+
+const (
+	waiting uint32 = iota
+	begun
+	withdrawn
+)
+
+// begin is the writer's claim. False: the caller has gone.
+func (r *request) begin() bool { return r.state.CompareAndSwap(waiting, begun) }
+
+// withdraw is the caller's claim. False: the writer has begun.
+func (r *request) withdraw() bool { return r.state.CompareAndSwap(waiting, withdrawn) }
+
+func (r *request) answer(err error) {
+	r.err = err
+	close(r.done)
+}
+
+// submit waits for the outcome of a change. A ctx that ends earlier takes the
+// change back, unless the writer has begun with it: then the answer is near.
+func (e *Engine) submit(ctx context.Context, size int, apply func(*batch) error) error {
+	r := &request{apply: apply, size: size, done: make(chan struct{})}
+	if !e.queue.add(r) {
+		return store.ErrClosed
+	}
+	select {
+	case <-r.done:
+		return r.err
+	case <-ctx.Done():
+	}
+	if r.withdraw() {
+		return ctx.Err()
+	}
+	<-r.done
+	return r.err
+}
+
+// queue is where changes wait while the writer syncs.
+type queue struct {
+	mu       sync.Mutex
+	requests []*request
+	// want is how many must wait before the writer is woken.
+	want   int
+	closed bool
+	wake   chan struct{}
+}
+
+func (q *queue) add(r *request) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return false
+	}
+	q.requests = append(q.requests, r)
+	if len(q.requests) >= q.want {
+		q.poke()
+	}
+	return true
+}
+
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.poke()
+}
+
+func (q *queue) poke() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// enough says whether n changes wait (or never will, as the queue is closed).
+// If not, wake tells when to ask again.
+func (q *queue) enough(n int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.want = n
+	return len(q.requests) >= n || q.closed
+}
+
+// take waits for a change, then gathers for at most delay until there are as
+// many as want. It answers none when the queue is closed and empty.
+func (q *queue) take(want, limit int, delay time.Duration) []*request {
+	for !q.enough(1) {
+		<-q.wake
+	}
+	if delay > 0 && want > 1 {
+		q.gather(min(want, limit), delay)
+	}
+	return q.cut(limit)
+}
+
+func (q *queue) gather(want int, delay time.Duration) {
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	for !q.enough(want) {
+		select {
+		case <-q.wake:
+		case <-timer.C:
+			return
+		}
+	}
+}
+
+// maxBatchBytes bounds the memory of a batch; one change may be larger.
+const maxBatchBytes = 16 << 20
+
+func (q *queue) cut(limit int) []*request {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n, size := 0, 0
+	for n < len(q.requests) && n < limit {
+		size += q.requests[n].size
+		if n > 0 && size > maxBatchBytes {
+			break
+		}
+		n++
+	}
+	batch := q.requests[:n:n]
+	q.requests = q.requests[n:]
+	if len(q.requests) == 0 {
+		q.requests = nil
+	}
+	return batch
+}

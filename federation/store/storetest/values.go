@@ -1,0 +1,82 @@
+package storetest
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/drawbridge-id/drawbridge/federation/store"
+)
+
+func valuesAreBytes(f *fixture) {
+	random := rand.NewChaCha8([32]byte{1})
+	large := make([]byte, 256<<10)
+	_, _ = random.Read(large)
+	every := make([]byte, 256)
+	for i := range every {
+		every[i] = byte(i)
+	}
+	values := [][]byte{nil, {}, {0}, {0xff}, every, []byte("\r\n\x00$5\r\n"), bytes.Repeat([]byte{0}, 5000), large, large[:70001]}
+	ids := []string{"a", " ", "\x00", "\xff\xfe", string(every), "a/b/c", "{x}:y", strings.Repeat("long", 1024), "é"}
+	check := func() {
+		f.Helper()
+		entries := f.log(store.Position{})
+		for i, want := range values {
+			rec := f.get(f.key(ids[i]))
+			if !bytes.Equal(rec.Value, want) || rec.Key != f.key(ids[i]) {
+				f.Fatalf("record %d is not what was written", i)
+			}
+			if !bytes.Equal(entries[i].Value, want) {
+				f.Fatalf("entry %d is not what was written", i)
+			}
+		}
+		recs, err := f.Engine.Scan(f.Context(), store.Range{Partition: f.at.Partition, Kind: "thing", Prefix: "acme/", Limit: 100})
+		if err != nil || len(recs) != len(ids) {
+			f.Fatalf("a scan finds %d of %d records, %v", len(recs), len(ids), err)
+		}
+	}
+	for i, value := range values {
+		f.commit(store.Create(f.key(ids[i]), value, time.Time{}), f.event(string(value)))
+	}
+	check()
+	f.reopen()
+	check()
+	// One commit may be as large as many records.
+	var ops []store.Op
+	for i := range 200 {
+		ops = append(ops, store.Create(f.key(strings.Repeat("n", i+1)), large[:20<<10], time.Time{}))
+	}
+	f.commit(ops...)
+	if rec := f.get(f.key(strings.Repeat("n", 200))); !bytes.Equal(rec.Value, large[:20<<10]) {
+		f.Fatal("a record of a large commit is not what was written")
+	}
+}
+
+// valuesAreCopies overwrites everything that went in and came out.
+func valuesAreCopies(f *fixture) {
+	in := []byte("value")
+	v := f.commit(store.Create(f.key("a"), in, time.Time{}), store.Append(f.at.Partition, in))
+	clear(in)
+	for range 2 {
+		clear(f.get(f.key("a")).Value)
+		clear(f.log(store.Position{})[0].Value)
+		recs, err := f.Engine.Scan(f.Context(), store.Range{Partition: f.at.Partition, Kind: "thing", Limit: 1})
+		if err != nil || string(recs[0].Value) != "value" {
+			f.Fatalf("a scan finds %v, %v", recs, err)
+		}
+		clear(recs[0].Value)
+	}
+	kept := f.get(f.key("a"))
+	for range 20 {
+		v = f.commit(store.Replace(f.key("a"), v, []byte("other"), time.Time{}), f.event("other"))
+	}
+	f.reopen()
+	if string(kept.Value) != "value" {
+		f.Fatalf("what was read has turned into %q", kept.Value)
+	}
+	f.holds("a", "other", v)
+	if first := f.log(store.Position{})[0]; string(first.Value) != "value" {
+		f.Fatalf("the first entry is %q", first.Value)
+	}
+}
