@@ -1,0 +1,66 @@
+package federation
+
+import (
+	"slices"
+
+	"github.com/drawbridge-id/drawbridge/claims"
+)
+
+// AuthMethod is how a client proves itself at the token endpoint (OpenID
+// Connect Core 1.0 §9).
+type AuthMethod string
+
+// The authentication methods of clients.
+const (
+	AuthBasic AuthMethod = "client_secret_basic"
+	AuthPost  AuthMethod = "client_secret_post"
+	AuthNone  AuthMethod = "none"
+)
+
+// SigningAlg is a JWS algorithm that ID tokens can be signed with.
+type SigningAlg string
+
+// The signing algorithms of ID tokens.
+const (
+	RS256 SigningAlg = "RS256"
+	ES256 SigningAlg = "ES256"
+)
+
+// Client is a relying party as configured, with the names of OpenID Connect
+// Dynamic Client Registration 1.0 §2.
+type Client struct {
+	ID, Tenant string
+	Name       string
+	LogoURI    string
+	AuthMethod AuthMethod
+	// Secrets are all accepted, so that one can be replaced by another.
+	Secrets []Secret
+	// RedirectURIs and PostLogoutRedirectURIs are matched exactly.
+	RedirectURIs, PostLogoutRedirectURIs []string
+	GrantTypes                           []string
+	// Scopes are those that the client may ask for.
+	Scopes     []string
+	IDTokenAlg SigningAlg
+	// Upstreams are the ids of those that the client's users may come from.
+	Upstreams []string
+	// AskConsent makes the user agree before the client is told anything.
+	AskConsent  bool
+	RequirePKCE bool
+	// DefaultMaxAge is in seconds; negative when there is none.
+	DefaultMaxAge int
+	// HookParams are the names that hook_context_custom_param.<name> may have.
+	HookParams []string
+	// HookContext is passed to the hook and wins over parameters.
+	HookContext map[string][]string
+	// Pipeline says what is said about the client's users.
+	Pipeline *claims.Pipeline
+}
+
+// MayUse says whether the client's users may come from the upstream.
+func (c Client) MayUse(upstream string) bool { return slices.Contains(c.Upstreams, upstream) }
+
+// MayGrant says whether the client may use a grant type.
+func (c Client) MayGrant(grant string) bool { return slices.Contains(c.GrantTypes, grant) }
+
+// Public says whether the client has no secret.
+func (c Client) Public() bool { return c.AuthMethod == AuthNone }

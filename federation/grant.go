@@ -1,0 +1,36 @@
+package federation
+
+import (
+	"slices"
+	"time"
+
+	"github.com/drawbridge-id/drawbridge/claims"
+)
+
+// Grant is what a client was given for a person: the content of a code, of a
+// refresh family and of an access token. Every token and answer that comes of
+// it is a projection of its Snapshot, so they cannot disagree.
+type Grant struct {
+	Tenant string `json:"tenant"`
+	Client string `json:"client"`
+	Person string `json:"person"`
+	// Subject is the sub that this client knows the person as.
+	Subject string `json:"subject"`
+	// Upstream is the one whose login stands behind the grant.
+	Upstream string `json:"upstream"`
+	// Session is the sid; the grant ends with that session unless Offline.
+	Session string `json:"session"`
+	Offline bool   `json:"offline,omitempty"`
+	// Scopes were granted, in the order asked for.
+	Scopes   []string  `json:"scopes"`
+	Nonce    string    `json:"nonce,omitempty"`
+	AuthTime time.Time `json:"auth_time"`
+	ACR      string    `json:"acr,omitempty"`
+	AMR      []string  `json:"amr,omitempty"`
+	// Context is the hook's contextCustomParams, kept for refreshes.
+	Context  map[string][]string `json:"context,omitempty"`
+	Snapshot claims.Snapshot     `json:"snapshot"`
+}
+
+// Has says whether a scope was granted.
+func (g Grant) Has(scope string) bool { return slices.Contains(g.Scopes, scope) }

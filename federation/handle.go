@@ -1,0 +1,70 @@
+package federation
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"strconv"
+	"strings"
+
+	"github.com/drawbridge-id/drawbridge/federation/store"
+)
+
+// secretLength is the length of 32 random bytes in base64url.
+const secretLength = 43
+
+// Handle is what codes, access tokens and session cookies are made of: where
+// the record lives, in the clear, and a secret that only its holder knows. As
+// text it is `<tenant>.<partition>.<secret>`.
+type Handle struct {
+	Place  store.Place
+	Secret string
+}
+
+// NewHandle makes a handle with a new secret of 256 random bits.
+func NewHandle(at store.Place) Handle { return Handle{Place: at, Secret: NewSecret()} }
+
+// NewSecret is 256 random bits as 43 characters of base64url.
+func NewSecret() string {
+	var b [32]byte
+	rand.Read(b[:]) // never fails: crypto/rand ends the program instead
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// String is the handle as its holder sees it.
+func (h Handle) String() string {
+	return h.Place.Tenant + "." + strconv.FormatUint(uint64(h.Place.Partition), 10) + "." + h.Secret
+}
+
+// ID is the id of the record that the handle opens: a hash of the secret, so
+// that reading the store gives nobody a handle.
+func (h Handle) ID() string { return HashSecret(h.Secret) }
+
+// HashSecret is the SHA-256 of a secret of NewSecret in base64url. Such
+// secrets are too long to guess, so no slower hash is called for.
+func HashSecret(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// ParseHandle reads what String wrote. It says nothing about whether there is
+// such a record; anything that String cannot have written is not ok.
+func ParseHandle(s string) (h Handle, ok bool) {
+	tenant, rest, found := strings.Cut(s, ".")
+	number, secret, more := strings.Cut(rest, ".")
+	p, err := strconv.ParseUint(number, 10, 16)
+	if !found || !more || err != nil || !ValidSlug(tenant) || len(secret) != secretLength {
+		return Handle{}, false
+	}
+	if number != strconv.FormatUint(p, 10) || strings.Trim(secret, base64url) != "" {
+		return Handle{}, false
+	}
+	return Handle{Place: store.Place{Tenant: tenant, Partition: store.Partition(p)}, Secret: secret}, true
+}
+
+const base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+// ValidSlug says whether s can name a tenant: `^[0-9a-z-]+$`, at most 63 bytes.
+func ValidSlug(s string) bool {
+	return s != "" && len(s) <= 63 && strings.Trim(s, "0123456789abcdefghijklmnopqrstuvwxyz-") == ""
+}

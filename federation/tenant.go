@@ -1,0 +1,19 @@
+package federation
+
+import "github.com/drawbridge-id/drawbridge/federation/store"
+
+// DefaultTenant is the tenant that there always is, served at the issuer's root.
+const DefaultTenant = "default"
+
+// Tenant is an organisation: the owner of persons, upstreams and clients.
+type Tenant struct {
+	// ID is the slug, `^[0-9a-z-]+$`, part of every key, token and cookie name.
+	ID string
+	// UUID is the tenant's public id: OwnerId of events, X-IRM-TenantId.
+	UUID string
+	Name string
+	// Issuer is the issuer identifier, exactly as relying parties know it.
+	Issuer string
+	// Place is where the tenant's records live.
+	Place store.Place
+}

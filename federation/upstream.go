@@ -1,0 +1,121 @@
+package federation
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/drawbridge-id/drawbridge/claims"
+)
+
+// Attempt is one try to sign a user in at an upstream. It is bound to one
+// browser by a cookie, and holds what the answer will be checked against.
+type Attempt struct {
+	// State comes back with the answer.
+	State string
+	// Nonce comes back in the ID token.
+	Nonce string
+	// Verifier is the PKCE code verifier (RFC 7636 §4.1).
+	Verifier string
+	// RedirectURI is our callback at this upstream.
+	RedirectURI string
+	// What a relying party asked for and the upstream is asked in turn
+	// (OpenID Connect Core 1.0 §3.1.2.1).
+	Prompt    []string
+	LoginHint string
+	ACRValues []string
+	UILocales string
+	// MaxAge is in seconds; negative when not asked for.
+	MaxAge int
+}
+
+// Callback is the upstream's answer at our redirect URI.
+type Callback struct {
+	Code string
+	// Issuer is the iss parameter (RFC 9207), if the answer had one.
+	Issuer string
+	// Error and ErrorDescription are set instead of Code by a refusal.
+	Error, ErrorDescription string
+}
+
+// Connector speaks to one upstream. Its errors are *Error values whose code
+// says who is at fault: access_denied (the user or the upstream refused),
+// login_required and its kin (the upstream could not do what prompt=none
+// asked), temporarily_unavailable (not reachable), server_error (the answer
+// is not to be believed; the cause says why).
+type Connector interface {
+	// AuthURL is the address at the upstream that the browser is sent to.
+	AuthURL(ctx context.Context, a Attempt) (string, error)
+	// Exchange turns the answer into a verified login.
+	Exchange(ctx context.Context, a Attempt, cb Callback) (Login, error)
+}
+
+// SubjectMode says what a relying party sees as sub.
+type SubjectMode string
+
+const (
+	// SubjectOwn is the person's UUID.
+	SubjectOwn SubjectMode = "own"
+	// SubjectUpstream passes the upstream's own subject through, allowed where
+	// a tenant has just that one upstream.
+	SubjectUpstream SubjectMode = "upstream"
+)
+
+// Upstream is an external identity provider as configured.
+type Upstream struct {
+	// ID is unique within the tenant, and part of the callback's path.
+	ID, Tenant string
+	// Name is shown to users who choose.
+	Name      string
+	Issuer    string
+	Connector Connector
+	// Domains are those whose addresses the upstream is believed about, in
+	// lower case; TrustAnyEmail believes it about all.
+	Domains       []string
+	TrustAnyEmail bool
+	Subject       SubjectMode
+	// CustomerFrom and EmailFrom are the claims, first one that has a value,
+	// that name the customer and the e-mail address.
+	CustomerFrom, EmailFrom []string
+	// PasswordResetURL is the upstream's own page, or empty.
+	PasswordResetURL string
+	// EndSessionURL is the address that ends the upstream's session, or nil
+	// where the upstream has none.
+	EndSessionURL func(ctx context.Context, idTokenHint, back, state string) (string, error)
+}
+
+// Vouches says whether the upstream has authority over an e-mail address.
+func (u Upstream) Vouches(email string) bool {
+	if u.TrustAnyEmail {
+		return email != ""
+	}
+	at := strings.LastIndexByte(email, '@')
+	if at < 1 {
+		return false
+	}
+	domain := strings.ToLower(email[at+1:])
+	return slices.Contains(u.Domains, domain)
+}
+
+// Login is what one upstream said about a person in one session.
+type Login struct {
+	Upstream string `json:"upstream"`
+	Issuer   string `json:"issuer"`
+	// Subject is the upstream's own, meaningless without Upstream.
+	Subject string `json:"subject"`
+	// SID is the upstream's session id, if it told one.
+	SID string `json:"sid,omitempty"`
+	// Claims is the whole bag: ID token and userinfo together.
+	Claims claims.Set `json:"claims"`
+	// AuthTime is when the upstream says that the user authenticated, or when
+	// the login came in where it does not say.
+	AuthTime time.Time `json:"auth_time"`
+	ACR      string    `json:"acr,omitempty"`
+	AMR      []string  `json:"amr,omitempty"`
+	// IDToken is the raw token, the hint for the upstream's end of session.
+	IDToken string `json:"id_token,omitempty"`
+	// RefreshToken of the upstream, where it gave one.
+	RefreshToken string    `json:"refresh_token,omitempty"`
+	At           time.Time `json:"at"`
+}

@@ -1,0 +1,31 @@
+// Package upstream signs users in at OpenID Connect providers: a strict relying
+// party over go-oidc and x/oauth2 (DESIGN decision 15, reference
+// op-checklist 2.8).
+//
+// It owns the authorization URL, the exchange of the answer for a verified
+// login, and the address that ends the provider's own session. It keeps
+// nothing: what an attempt is bound to travels with the browser and comes back
+// as a federation.Attempt.
+//
+// # What it promises
+//
+//   - Nothing is asked of a provider before somebody wants to sign in there.
+//     Discovery is lazy, retried, shared by those who wait for it, and kept;
+//     one dead provider stops nobody else.
+//   - The ID token is checked as OpenID Connect Core 1.0 §3.1.3.7 says: issuer,
+//     audience, azp, signature by an asymmetric algorithm that the provider
+//     announced, exp, iat, nonce, and at_hash where there is one. Userinfo counts
+//     only if its sub is the ID token's.
+//   - An answer of another issuer (RFC 9207) is refused before its code is used.
+//   - The whole bag of claims is kept. A document in which names fold together
+//     (`sub` beside `SUB`) is refused whole: go-oidc would read one of them as
+//     the other.
+//   - Keys are fetched again for an unknown key at most once per interval.
+//
+// # Errors
+//
+// A refusal by the user or the provider keeps its code (access_denied,
+// login_required and kin). What cannot be reached is temporarily_unavailable.
+// What is not to be believed is server_error, whose private cause is a
+// *Distrust that names the check that failed.
+package upstream

@@ -1,0 +1,146 @@
+package upstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"golang.org/x/sync/singleflight"
+)
+
+// keysPause is the least time between two fetches of the keys: an unknown key
+// asks for a new fetch, and anybody can invent an unknown key.
+const keysPause = 5 * time.Second
+
+// keysTimeout bounds one fetch of the keys, whoever waits for it.
+const keysTimeout = 10 * time.Second
+
+// keySet is the provider's published keys (go-oidc's KeySet). go-oidc's own one
+// fetches for every unknown key, which lets a stranger make us hammer the
+// provider. Known keys verify without waiting for a fetch under way.
+type keySet struct {
+	url  string
+	algs []jose.SignatureAlgorithm
+	http *http.Client
+	now  func() time.Time
+
+	flight singleflight.Group
+	known  atomic.Pointer[published]
+}
+
+type published struct {
+	keys    []jose.JSONWebKey
+	fetched time.Time
+}
+
+// VerifySignature checks a JWS against the key it names, or against all keys
+// where it names none. A key that is not known is looked for once more.
+func (k *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
+	jws, err := jose.ParseSignedCompact(jwt, k.algs)
+	if err != nil {
+		return nil, fmt.Errorf("parse signature: %w", err)
+	}
+	have := k.known.Load()
+	if have != nil {
+		if payload, ok := try(have.keys, jws); ok {
+			return payload, nil
+		}
+		if k.now().Sub(have.fetched) < keysPause {
+			return nil, errBadSignature
+		}
+	}
+	if have, err = k.refresh(ctx); err != nil {
+		noteOutage(ctx, err)
+		return nil, err
+	}
+	if payload, ok := try(have.keys, jws); ok {
+		return payload, nil
+	}
+	return nil, errBadSignature
+}
+
+var errBadSignature = errors.New("no published key verifies the signature")
+
+// outage carries the news that the keys could not be fetched past go-oidc,
+// which turns our errors into text: an outage is not a bad signature.
+type outage struct{ cause error }
+
+type outageKey struct{}
+
+func noteOutage(ctx context.Context, err error) {
+	if o, ok := ctx.Value(outageKey{}).(*outage); ok {
+		o.cause = err
+	}
+}
+
+// refresh fetches once for all who want it, and goes on when they give up.
+func (k *keySet) refresh(ctx context.Context) (*published, error) {
+	result := k.flight.DoChan("keys", func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keysTimeout)
+		defer cancel()
+		keys, err := k.fetch(ctx)
+		if err != nil {
+			return nil, err
+		}
+		have := &published{keys: keys, fetched: k.now()}
+		k.known.Store(have)
+		return have, nil
+	})
+	select {
+	case r := <-result:
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		return r.Val.(*published), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (k *keySet) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url, nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := k.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("fetch keys: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("fetch keys: status %d", res.StatusCode)
+	}
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&set); err != nil {
+		return nil, fmt.Errorf("read keys: %w", err)
+	}
+	keys := make([]jose.JSONWebKey, 0, len(set.Keys))
+	for _, raw := range set.Keys {
+		var key jose.JSONWebKey
+		// A key of a kind that we do not know is somebody else's (RFC 7517 §5).
+		if key.UnmarshalJSON(raw) == nil && key.IsPublic() && key.Use != "enc" {
+			keys = append(keys, key)
+		}
+	}
+	return keys, nil
+}
+
+func try(keys []jose.JSONWebKey, jws *jose.JSONWebSignature) ([]byte, bool) {
+	header := jws.Signatures[0].Header
+	for _, key := range keys {
+		if header.KeyID != "" && key.KeyID != header.KeyID || key.Algorithm != "" && key.Algorithm != header.Algorithm {
+			continue
+		}
+		if payload, err := jws.Verify(key); err == nil {
+			return payload, true
+		}
+	}
+	return nil, false
+}
