@@ -1,0 +1,42 @@
+// Package person owns who is who: the persons that Drawbridge has seen, the
+// alias (upstream and subject) that each is known by, and the indexes that
+// find a person by e-mail address or customer id.
+//
+// # What it promises
+//
+//   - One alias is one person. Two sign-ins that race to be the first make one
+//     person; the loser hears ErrMoved and resolves again.
+//   - An alias is qualified by its upstream and its tenant: two upstreams that
+//     both say "123" never meet. Subjects are compared byte by byte, may be any
+//     bytes of any length, and come back as they were given.
+//   - An e-mail address is vouched for only when the upstream calls it verified
+//     and has authority over its domain (DESIGN decision 2). email_verified
+//     speaks of the claim email: an address taken from another claim is vouched
+//     for only where both are the same address.
+//   - A sign-in counts in its own commit. PlanSignIn has no effect of its own.
+//   - A blocked person does not sign in.
+//   - A deleted person is gone at once, their sessions right after. What a crash
+//     leaves behind is finished by Run, and nothing else is lost: an intent is
+//     committed with the removal and taken away when all sessions have ended.
+//     Whoever signs in again afterwards is somebody new, with a new UUID.
+//
+// # What is one commit
+//
+// PlanSignIn: {person, alias, indexes, PersonCreated or PersonUpdated}, next to
+// whatever the caller commits with it. ConfirmEmail: {person, EmailConfirmed}.
+// Delete is three steps: {person, alias, indexes removed, intent, PersonDeleted},
+// then the sessions' ends, then {intent removed}.
+//
+// # What was decided
+//
+//   - The newest login is believed: what an upstream stops saying (an address, a
+//     customer) is no longer known. A confirmed address is kept and counts again
+//     should the upstream come back to it.
+//   - An address that cannot be normalised is no address.
+//   - PersonUpdated is announced when anything but the protocol's own claims
+//     (iat, nonce, at_hash ...) differs from the login before.
+//   - Index ids are hashes: no address is readable in a key, where sealing could
+//     not hide it.
+//   - Index records are written without a version, vouched for by the guarded
+//     write of the person in the same commit; every find checks what it found.
+package person

@@ -1,0 +1,140 @@
+package person
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/store"
+)
+
+var (
+	// ErrNotFound says that there is no such person.
+	ErrNotFound = errors.New("person: no such person")
+	// ErrMoved says that the alias belongs to another person than Resolve said:
+	// resolve again, and judge anew by what comes back.
+	ErrMoved = errors.New("person: the alias belongs to another person now")
+	// ErrEmailChanged says that the address is not the person's current one.
+	ErrEmailChanged = errors.New("person: not the current e-mail address")
+	// ErrNoEmail says that the person has no e-mail address.
+	ErrNoEmail = errors.New("person: no e-mail address")
+	// ErrMalformedEmail says that the text is no e-mail address.
+	ErrMalformedEmail = errors.New("person: malformed e-mail address")
+)
+
+// Options say what a Manager works with. Engine and EndSessions are required.
+type Options struct {
+	Engine store.Engine
+	// Layout says which partitions Run looks after; zero is one partition.
+	Layout store.Layout
+	// Sealer, when not nil, seals persons at rest.
+	Sealer *store.Sealer
+	// Tenant finds a tenant for deletions that Run finishes. Without it, or for
+	// a tenant that is no longer configured, only ID and Place are known.
+	Tenant func(id string) (federation.Tenant, bool)
+	// Plan adds to the commits of a person's changes; nil adds nothing.
+	Plan federation.Planner
+	// EndSessions ends all sessions of a person; it may be called again for
+	// the same person.
+	EndSessions func(ctx context.Context, t federation.Tenant, person string, cause federation.Cause, req federation.Request) error
+	Log         *slog.Logger
+}
+
+// Manager keeps persons. Its methods may be called concurrently.
+type Manager struct {
+	o         Options
+	people    *store.Table[record]
+	aliases   *store.Table[alias]
+	emails    *store.Table[struct{}]
+	customers *store.Table[struct{}]
+	intents   *store.Table[intent]
+}
+
+// New makes a Manager.
+func New(o Options) (*Manager, error) {
+	if o.Engine == nil || o.EndSessions == nil {
+		return nil, errors.New("person: needs an engine and a way to end sessions")
+	}
+	if o.Plan == nil {
+		o.Plan = federation.Planners()
+	}
+	if o.Tenant == nil {
+		o.Tenant = func(string) (federation.Tenant, bool) { return federation.Tenant{}, false }
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	kind := func(name string) store.TableOptions { return store.TableOptions{Kind: name, Schema: 1} }
+	sealed := func(name string) store.TableOptions {
+		return store.TableOptions{Kind: name, Schema: 1, Sealer: o.Sealer}
+	}
+	return &Manager{
+		o:         o,
+		people:    store.NewTable[record](o.Engine, sealed("person")),
+		aliases:   store.NewTable[alias](o.Engine, kind("person.alias")),
+		emails:    store.NewTable[struct{}](o.Engine, kind("person.email")),
+		customers: store.NewTable[struct{}](o.Engine, kind("person.customer")),
+		intents:   store.NewTable[intent](o.Engine, sealed("person.deletion")),
+	}, nil
+}
+
+// Get reads a person by the UUID; ErrNotFound for any text that is none's.
+func (m *Manager) Get(ctx context.Context, t federation.Tenant, id string) (federation.Person, error) {
+	row, err := m.read(ctx, t, id)
+	return row.Value.person(), err
+}
+
+// ByAlias reads the person whom an upstream knows as subject; ErrNotFound.
+func (m *Manager) ByAlias(ctx context.Context, t federation.Tenant, upstream, subject string) (federation.Person, error) {
+	// A deletion between the two reads looks like an alias of nobody: the
+	// second look tells whom it belongs to now.
+	for try := 0; ; try++ {
+		id, err := m.owner(ctx, t, upstream, subject)
+		if err != nil {
+			return federation.Person{}, err
+		}
+		p, err := m.Get(ctx, t, id)
+		if try < 2 && errors.Is(err, ErrNotFound) {
+			continue
+		}
+		return p, err
+	}
+}
+
+// owner is the id of the person that an alias belongs to; ErrNotFound.
+func (m *Manager) owner(ctx context.Context, t federation.Tenant, upstream, subject string) (string, error) {
+	row, err := m.aliases.Get(ctx, t.Place, aliasID(upstream, subject))
+	if errors.Is(err, store.ErrNotFound) {
+		return "", ErrNotFound
+	}
+	if err != nil {
+		return "", fmt.Errorf("read alias: %w", err)
+	}
+	return row.Value.Person, nil
+}
+
+func (m *Manager) read(ctx context.Context, t federation.Tenant, id string) (store.Row[record], error) {
+	if !isID(id) {
+		return store.Row[record]{}, ErrNotFound
+	}
+	row, err := m.people.Get(ctx, t.Place, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return row, ErrNotFound
+	}
+	if err != nil {
+		return row, fmt.Errorf("read person %s: %w", id, err)
+	}
+	return row, nil
+}
+
+// now is the engine's time as it is kept in records: UTC, to the microsecond.
+func (m *Manager) now(ctx context.Context) (time.Time, error) {
+	now, err := m.o.Engine.Now(ctx)
+	if err != nil {
+		return now, fmt.Errorf("read the engine's clock: %w", err)
+	}
+	return now.UTC().Truncate(time.Microsecond), nil
+}

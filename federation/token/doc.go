@@ -1,0 +1,76 @@
+// Package token owns what relying parties are given: codes, access tokens,
+// refresh families, ID tokens, and the keys that sign and seal.
+//
+// # What it promises
+//
+//   - A code is spent once, a refresh token rotated once, whoever races. The
+//     spending and everything that it brings into being are one commit: {code
+//     becomes a tombstone, refresh family, access token} at the first call, {family,
+//     access token} at a refresh. With the commit of the sign-in that is two
+//     durable commits for a whole login.
+//   - No outside call is made while redeeming a code. A refresh makes its call
+//     before the commit with nothing held, and one that fails leaves the refresh
+//     token as it was.
+//   - Signing comes after the commit: an outage costs a new login, a replay never
+//     pays.
+//   - Reading the store gives nobody a token. Handles are kept as hashes; a refresh
+//     token needs the secret that only it carries beside the family's key.
+//   - ID token and userinfo answer are projections of the snapshot that belongs to
+//     one issuance. The claims of package claims' minted list are written last,
+//     and removed where they do not apply.
+//   - Signing never waits for the store: keys are in memory, and which of them
+//     signs is a matter of the clock.
+//
+// # Replay (RFC 6749 §4.1.2 and §10.4, RFC 9700 §4.14)
+//
+// A spent code stays as a tombstone, without the grant, for two minutes beyond its
+// life, or the access token's whole life where that is longer. It names the
+// family, and the access token as the mark of the commit that spent it. Shown
+// again by the client it was made for, with the redirect URI and the verifier it
+// is bound to, it is a replay: family and access tokens are revoked. That holds
+// also for those who lose a race of the same instant, since the two cannot be
+// told apart. It does not hold for the spender that plans again after
+// store.ErrUnknown, who finds its own mark.
+//
+// Everything else changes nothing: another client's code, a wrong verifier or
+// redirect URI prove no earlier use, and an attacker who probes with what leaked
+// must not be able to sign the victim out, nor to burn a code.
+//
+// # Refresh families
+//
+// One record per grant holds the generation. A token that is one generation
+// behind is good for the grace after the rotation, and so is one that was current
+// when it was shown and lost the race: all get the family's current refresh
+// token, so there is one lineage and one rotation, and each an access token of
+// its own. Anything older, or after the grace, revokes the family and its access
+// tokens. What does not carry the family's tag is nobody's token and changes
+// nothing.
+//
+// The family names its live access tokens (at most 128, the oldest are revoked
+// beyond that), rather than each access token its family: a family is written at
+// every refresh anyway, while the other way every userinfo would read and decode
+// one record more, and revocation is the rare case.
+//
+// # Sessions
+//
+// A grant that is not offline dies with its session: Redeem, Refresh and Inspect
+// look. Its family record also goes with the session, at latest twice the
+// session's maximum after its beginning (an upgrade may have begun the session
+// anew under the same sid meanwhile); every refresh moves that on. Offline
+// grants know no session.
+//
+// # Keys
+//
+// Each tenant has keys of three uses: RS256, ES256, and sealing. A key is next
+// (published, so that everybody may learn it), then it signs, then it is retired
+// (published until the overlap is over), then it is gone from the store. Which it
+// is follows from the times in the record alone, so all nodes agree without
+// talking, and nothing needs a restart. A kid is the thumbprint of RFC 7638.
+//
+// # Refused
+//
+// PKCE other than S256; a verifier for a code without challenge; a code of a
+// client that must use PKCE and did not. Package token does not parse HTTP, does
+// not know what a claim means, and does not announce: no federation.Change
+// concerns tokens.
+package token

@@ -1,0 +1,146 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/session"
+	"github.com/drawbridge-id/drawbridge/federation/store"
+)
+
+// Options say what an Issuer works with. All but Sealer and Log are required.
+type Options struct {
+	Engine store.Engine
+	// Sealer, when not nil, seals codes, grants and access tokens at rest: they
+	// hold personal data.
+	Sealer   *store.Sealer
+	Keyring  *Keyring
+	Sessions *session.Manager
+	// Lifetimes may answer otherwise after the configuration was read again.
+	Lifetimes func() Lifetimes
+	Log       *slog.Logger
+}
+
+// Issuer makes, checks and revokes what relying parties are given. Its methods
+// may be called concurrently. Their errors are *federation.Error where the
+// caller is to be told something, and others where the store failed.
+type Issuer struct {
+	o        Options
+	codes    *store.Table[codeRecord]
+	accesses *store.Table[accessRecord]
+	families *store.Table[familyRecord]
+}
+
+// New makes an Issuer.
+func New(o Options) (*Issuer, error) {
+	if o.Engine == nil || o.Keyring == nil || o.Sessions == nil || o.Lifetimes == nil {
+		return nil, errors.New("token: an issuer needs an engine, a keyring, sessions and lifetimes")
+	}
+	if l := o.Lifetimes(); min(l.Code, l.Access, l.ID, l.RefreshIdle, l.RefreshMax) < time.Second || l.RefreshGrace < 0 {
+		return nil, errors.New("token: lifetimes are at least a second, and the grace is not negative")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	kind := func(name string) store.TableOptions {
+		return store.TableOptions{Kind: name, Schema: 1, Sealer: o.Sealer}
+	}
+	return &Issuer{
+		o:        o,
+		codes:    store.NewTable[codeRecord](o.Engine, kind("token.code")),
+		accesses: store.NewTable[accessRecord](o.Engine, kind("token.access")),
+		families: store.NewTable[familyRecord](o.Engine, kind("token.family")),
+	}, nil
+}
+
+// now is the engine's time as it is kept in records: UTC, to the microsecond.
+func (i *Issuer) now(ctx context.Context) (time.Time, error) {
+	now, err := i.o.Engine.Now(ctx)
+	if err != nil {
+		return now, fmt.Errorf("read the engine's clock: %w", err)
+	}
+	return now.UTC().Truncate(time.Microsecond), nil
+}
+
+// maxUnknown is how often a commit whose outcome was lost is planned again.
+const maxUnknown = 3
+
+// settle is store.Update for a plan that recognises its own commit. Where the
+// outcome was lost, planning again finds out; where it stays so, the answer is
+// temporarily_unavailable.
+func (i *Issuer) settle(ctx context.Context, plan func(context.Context) ([]store.Op, error)) error {
+	for try := 1; ; try++ {
+		_, err := store.Update(ctx, i.o.Engine, plan)
+		lost := errors.Is(err, store.ErrUnknown)
+		if lost && try < maxUnknown {
+			continue
+		}
+		if lost || errors.Is(err, store.ErrUnsafe) {
+			return federation.Fail(federation.TemporarilyUnavailable, "The server cannot say whether the request was carried out.").Because(err)
+		}
+		return err
+	}
+}
+
+// alive reads the session that a grant is bound to; nothing for an offline
+// grant. session.ErrNotFound when it is over.
+func (i *Issuer) alive(ctx context.Context, t federation.Tenant, g federation.Grant) (session.Held, error) {
+	if g.Offline {
+		return session.Held{}, nil
+	}
+	held, err := i.o.Sessions.Live(ctx, t, g.Session)
+	if err == nil && held.Session.Person != g.Person {
+		return session.Held{}, session.ErrNotFound
+	}
+	return held, err
+}
+
+// touch notes activity of the session behind a grant. What was asked for is
+// done whether or not that can be written down.
+func (i *Issuer) touch(ctx context.Context, t federation.Tenant, g federation.Grant, held session.Held) {
+	if g.Offline {
+		return
+	}
+	if err := i.o.Sessions.Touch(ctx, t, held); err != nil {
+		i.o.Log.WarnContext(ctx, "activity of a session could not be written", "tenant", t.ID, "session", g.Session, "error", err)
+	}
+}
+
+// issuance is what one commit brought into being, before anything is signed.
+type issuance struct {
+	client  federation.Client
+	grant   federation.Grant
+	access  federation.Handle
+	refresh string
+	at      time.Time
+	// again says that it is a refresh.
+	again bool
+}
+
+// respond signs. It comes after the commit, so a failure here spends what was
+// shown.
+func (i *Issuer) respond(ctx context.Context, t federation.Tenant, is issuance) (Response, error) {
+	l := i.o.Lifetimes()
+	out := Response{
+		AccessToken: is.access.String(), TokenType: "Bearer", ExpiresIn: int(l.Access / time.Second),
+		RefreshToken: is.refresh, Scope: strings.Join(is.grant.Scopes, " "),
+	}
+	if !is.grant.Has("openid") {
+		return out, nil
+	}
+	alg := is.client.IDTokenAlg
+	if alg == "" {
+		alg = federation.RS256 // the default of OpenID Connect Dynamic Client Registration 1.0 §2
+	}
+	payload := idToken{issuer: t.Issuer, grant: is.grant, access: out.AccessToken, at: is.at, life: l.ID, again: is.again}.claims()
+	var err error
+	if out.IDToken, err = i.o.Keyring.Sign(ctx, t, alg, idTokenType, payload); err != nil {
+		return Response{}, fmt.Errorf("sign ID token: %w", err)
+	}
+	return out, nil
+}

@@ -1,0 +1,184 @@
+package token
+
+import (
+	"crypto"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/drawbridge-id/drawbridge/federation"
+)
+
+// use is what a key is for: a signing algorithm, or sealing.
+type use string
+
+const (
+	useRS256 = use(federation.RS256)
+	useES256 = use(federation.ES256)
+	useSeal  = use("seal")
+)
+
+// uses are all that a tenant has keys for, in the order of the published set.
+func uses() []use { return []use{useRS256, useES256, useSeal} }
+
+// material is a private key. It does not print; only its stored shape holds it.
+type material []byte
+
+func (material) String() string       { return "[secret]" }
+func (material) GoString() string     { return "[secret]" }
+func (material) LogValue() slog.Value { return slog.StringValue("[secret]") }
+
+// keyRecord is a key as stored. From alone says when it takes over; Made is
+// there for people.
+type keyRecord struct {
+	ID       string    `json:"id"`
+	Use      use       `json:"use"`
+	Made     time.Time `json:"made"`
+	From     time.Time `json:"from"`
+	Material material  `json:"material"`
+}
+
+// ringRecord is a tenant's keys, those of one use in the order of From.
+type ringRecord struct {
+	Keys []keyRecord `json:"keys"`
+}
+
+// key is a key that is ready to work.
+type key struct {
+	keyRecord
+	signer crypto.Signer
+	aead   cipher.AEAD
+	public jose.JSONWebKey
+	// head is the JOSE header up to where typ comes.
+	head string
+}
+
+// generate makes a new key of 2048 bits of RSA, of P-256, or of AES-256.
+func generate(u use, made, from time.Time) (keyRecord, error) {
+	rec := keyRecord{Use: u, Made: made, From: from}
+	if u == useSeal {
+		var id [8]byte
+		rand.Read(id[:]) // never fails: crypto/rand ends the program instead
+		rec.ID, rec.Material = base64.RawURLEncoding.EncodeToString(id[:]), make(material, 32)
+		rand.Read(rec.Material)
+		return rec, nil
+	}
+	signer, err := generateSigner(u)
+	if err != nil {
+		return rec, fmt.Errorf("generate %s key: %w", u, err)
+	}
+	if rec.Material, err = x509.MarshalPKCS8PrivateKey(signer); err != nil {
+		return rec, fmt.Errorf("encode %s key: %w", u, err)
+	}
+	rec.ID, err = thumbprint(signer.Public())
+	return rec, err
+}
+
+func generateSigner(u use) (crypto.Signer, error) {
+	if u == useES256 {
+		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	}
+	return rsa.GenerateKey(rand.Reader, 2048)
+}
+
+// thumbprint is the kid: SHA-256 over the public key's members (RFC 7638).
+func thumbprint(public crypto.PublicKey) (string, error) {
+	sum, err := (&jose.JSONWebKey{Key: public}).Thumbprint(crypto.SHA256)
+	if err != nil {
+		return "", fmt.Errorf("thumbprint of key: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(sum), nil
+}
+
+// ready makes a stored key work. RSA keys come out with their CRT values
+// computed.
+func (rec keyRecord) ready() (*key, error) {
+	k := &key{keyRecord: rec}
+	if rec.Use == useSeal {
+		block, err := aes.NewCipher(rec.Material)
+		if err != nil {
+			return nil, fmt.Errorf("key %q: %w", rec.ID, err)
+		}
+		k.aead, err = cipher.NewGCMWithRandomNonce(block)
+		return k, err
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(rec.Material)
+	if err != nil {
+		return nil, fmt.Errorf("key %q: %w", rec.ID, err)
+	}
+	switch parsed := parsed.(type) {
+	case *rsa.PrivateKey:
+		k.signer = parsed
+	case *ecdsa.PrivateKey:
+		k.signer = parsed
+	}
+	if k.signer == nil || useOf(k.signer) != rec.Use {
+		return nil, fmt.Errorf("key %q is not of use %q", rec.ID, rec.Use)
+	}
+	k.public = jose.JSONWebKey{Key: k.signer.Public(), KeyID: rec.ID, Algorithm: string(rec.Use), Use: "sig"}
+	k.head = `{"alg":"` + string(rec.Use) + `","kid":"` + rec.ID + `"`
+	return k, nil
+}
+
+func useOf(s crypto.Signer) use {
+	switch s := s.(type) {
+	case *rsa.PrivateKey:
+		return useRS256
+	case *ecdsa.PrivateKey:
+		if s.Curve == elliptic.P256() {
+			return useES256
+		}
+	}
+	return ""
+}
+
+// sign makes a JWS in compact serialization (RFC 7515 §7.1). The header is
+// alg, kid and typ.
+func (k *key) sign(typ string, payload []byte) (string, error) {
+	head := k.head + "}"
+	if typ != "" {
+		head = k.head + `,"typ":"` + typ + `"}`
+	}
+	const signature = 256 // bytes of RSA-2048, the longest
+	b64 := base64.RawURLEncoding
+	out := make([]byte, 0, b64.EncodedLen(len(head))+b64.EncodedLen(len(payload))+b64.EncodedLen(signature)+2)
+	out = b64.AppendEncode(out, []byte(head))
+	out = append(out, '.')
+	out = b64.AppendEncode(out, payload)
+	sum := sha256.Sum256(out)
+	sig, err := k.signature(sum[:])
+	if err != nil {
+		return "", fmt.Errorf("sign with %s: %w", k.Use, err)
+	}
+	out = append(out, '.')
+	return string(b64.AppendEncode(out, sig)), nil
+}
+
+func (k *key) signature(sum []byte) ([]byte, error) {
+	switch s := k.signer.(type) {
+	case *rsa.PrivateKey:
+		return rsa.SignPKCS1v15(nil, s, crypto.SHA256, sum)
+	case *ecdsa.PrivateKey:
+		r, v, err := ecdsa.Sign(rand.Reader, s, sum)
+		if err != nil {
+			return nil, err
+		}
+		var out [64]byte // both numbers in full length (RFC 7518 §3.4)
+		r.FillBytes(out[:32])
+		v.FillBytes(out[32:])
+		return out[:], nil
+	}
+	return nil, errors.New("not a signing key")
+}

@@ -1,0 +1,78 @@
+package token
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/drawbridge-id/drawbridge/claims"
+	"github.com/drawbridge-id/drawbridge/federation"
+)
+
+// idTokenType is the typ of ID tokens. It keeps other JWTs of ours from being
+// shown as one.
+const idTokenType = "JWT"
+
+// idToken is an ID token that is about to be signed.
+type idToken struct {
+	issuer string
+	grant  federation.Grant
+	// access is the access token that goes with it, if any.
+	access string
+	at     time.Time
+	life   time.Duration
+	// again says that it comes of a refresh.
+	again bool
+}
+
+// claims is the payload: what the client wants of the snapshot, and then what
+// we assert, which has the last word (OpenID Connect Core 1.0 §2). There is
+// one audience, the client, so azp is not called for. A token of a refresh
+// carries no nonce and the time of the original authentication (§12.2).
+func (i idToken) claims() claims.Set {
+	g := i.grant
+	minted := claims.Set{
+		"iss": i.issuer,
+		"sub": g.Subject,
+		"aud": g.Client,
+		"iat": seconds(i.at),
+		"exp": seconds(i.at.Add(i.life)),
+	}
+	if !g.AuthTime.IsZero() {
+		minted["auth_time"] = seconds(g.AuthTime)
+	}
+	if g.Nonce != "" && !i.again {
+		minted["nonce"] = g.Nonce
+	}
+	if g.ACR != "" {
+		minted["acr"] = g.ACR
+	}
+	if len(g.AMR) > 0 {
+		amr := make([]any, len(g.AMR))
+		for n, method := range g.AMR {
+			amr[n] = method
+		}
+		minted["amr"] = amr
+	}
+	if g.Session != "" {
+		minted["sid"] = g.Session
+	}
+	if i.access != "" {
+		minted["at_hash"] = leftHalf(i.access)
+	}
+	return g.Snapshot.IDToken(minted)
+}
+
+// leftHalf is at_hash for the algorithms that hash with SHA-256, which are all
+// of ours (OpenID Connect Core 1.0 §3.1.3.6).
+func leftHalf(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
+}
+
+// seconds is a NumericDate (RFC 7519 §2), whole.
+func seconds(t time.Time) json.Number {
+	return json.Number(strconv.FormatInt(t.Unix(), 10))
+}

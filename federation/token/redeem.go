@@ -1,0 +1,173 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/session"
+	"github.com/drawbridge-id/drawbridge/federation/store"
+)
+
+// Redemption is a request to redeem a code (RFC 6749 §4.1.3, RFC 7636 §4.5).
+// It does not print.
+type Redemption struct {
+	unprinted
+	Code string
+	// RedirectURI counts if RedirectURISent says that the parameter was there.
+	RedirectURI     string
+	RedirectURISent bool
+	Verifier        string
+}
+
+// spender is one attempt to redeem: all that it would bring into being was
+// made before its commit, so planning again changes nothing.
+type spender struct {
+	client federation.Client
+	asked  Redemption
+	code   federation.Handle
+	access federation.Handle
+	family federation.Handle
+	key    material
+	// end is when the grant is dead in any case.
+	end time.Time
+
+	// What the plan found:
+	grant federation.Grant
+	at    time.Time
+	// replay is the earlier spending that this attempt repeats.
+	replay *spending
+	// refresh is the refresh token, if the client may use one.
+	refresh string
+}
+
+// Redeem spends a code for tokens, once. The error is invalid_grant for a code
+// that is unknown, expired, spent, another's, or not proven to be the caller's;
+// a replay revokes what the code brought into being (see the package doc).
+func (i *Issuer) Redeem(ctx context.Context, t federation.Tenant, c VerifiedClient, r Redemption) (Response, error) {
+	client, err := c.mayGrant(t, grantCode)
+	if err != nil {
+		return Response{}, err
+	}
+	code, ok := federation.ParseHandle(r.Code)
+	if !ok || code.Place != t.Place {
+		return Response{}, badCode(errors.New("not a code of this tenant"))
+	}
+	s := &spender{
+		client: client, asked: r, code: code, key: newFamilyKey(),
+		access: federation.NewHandle(t.Place), family: federation.NewHandle(t.Place),
+	}
+	if err := i.spend(ctx, t, s); err != nil {
+		return Response{}, err
+	}
+	if s.replay != nil {
+		return Response{}, i.replayed(ctx, t, s)
+	}
+	return i.respond(ctx, t, issuance{client: client, grant: s.grant, access: s.access, refresh: s.refresh, at: s.at})
+}
+
+// spend makes the one commit, or finds out why not.
+func (i *Issuer) spend(ctx context.Context, t federation.Tenant, s *spender) error {
+	row, err := i.readCode(ctx, t, s)
+	if err != nil {
+		return err
+	}
+	if row.Value.Spent == nil {
+		// Looking at the session may end it, so it is no part of the plan.
+		held, err := i.alive(ctx, t, *row.Value.Grant)
+		if errors.Is(err, session.ErrNotFound) {
+			return federation.Fail(federation.InvalidGrant, "The session that the code comes from is over.").Because(err)
+		}
+		if err != nil {
+			return err
+		}
+		s.end = sessionEnd(held.Session)
+	}
+	read := &row
+	return i.settle(ctx, func(ctx context.Context) ([]store.Op, error) {
+		if read == nil {
+			again, err := i.readCode(ctx, t, s)
+			if err != nil {
+				return nil, err
+			}
+			read = &again
+		}
+		row := *read
+		read = nil
+		return i.planSpend(ctx, t, s, row)
+	})
+}
+
+// readCode reads the code of an attempt, if it is the client's, and proven so.
+func (i *Issuer) readCode(ctx context.Context, t federation.Tenant, s *spender) (store.Row[codeRecord], error) {
+	row, err := i.codes.Get(ctx, t.Place, s.code.ID())
+	if errors.Is(err, store.ErrNotFound) {
+		return row, badCode(err)
+	}
+	if err != nil {
+		return row, fmt.Errorf("read code: %w", err)
+	}
+	if row.Value.Client != s.client.ID {
+		return row, badCode(errors.New("it is another client's"))
+	}
+	mustProve := s.client.RequirePKCE || s.client.Public()
+	if why, ok := row.Value.Binding.proves(s.asked, mustProve); !ok {
+		return row, federation.Fail(federation.InvalidGrant, why)
+	}
+	return row, nil
+}
+
+// planSpend is the commit of a code that was not spent: the tombstone in its
+// place, the family if the client may refresh, and the access token.
+func (i *Issuer) planSpend(ctx context.Context, t federation.Tenant, s *spender, row store.Row[codeRecord]) ([]store.Op, error) {
+	rec := row.Value
+	if rec.Spent != nil {
+		if rec.Spent.Access != s.access.ID() {
+			s.replay = rec.Spent
+		}
+		return nil, nil // else the commit is ours, and stands
+	}
+	now, err := i.now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !now.Before(rec.Expires) {
+		return nil, badCode(errors.New("expired"))
+	}
+	if !s.client.MayUse(rec.Grant.Upstream) {
+		return nil, federation.Fail(federation.InvalidGrant, "The client's users may no longer come from there.")
+	}
+	l := i.o.Lifetimes()
+	s.grant, s.at, s.refresh = *rec.Grant, now, ""
+	token := accessRecord{Grant: s.grant, Issued: now, Expires: now.Add(l.Access)}
+	rec.Grant, rec.Spent = nil, &spending{At: now, Access: s.access.ID()}
+	ops := []store.Op{i.accesses.Create(t.Place, s.access.ID(), token, token.Expires)}
+	if s.client.MayGrant(grantRefresh) {
+		family := familyRecord{
+			Grant: s.grant, Key: s.key, Began: now, Rotated: now,
+			Access: []issued{{ID: s.access.ID(), Expires: token.Expires}},
+		}
+		rec.Spent.Family = s.family.ID()
+		s.refresh = family.token(s.family)
+		ops = append(ops, i.families.Create(t.Place, s.family.ID(), family, family.expires(now, l, s.end)))
+	}
+	life := rec.Expires.Add(max(tombstoneLife, l.Access))
+	return append(ops, i.codes.Replace(t.Place, s.code.ID(), rec, row.Version, life)), nil
+}
+
+// replayed revokes what the code brought into being, and refuses.
+func (i *Issuer) replayed(ctx context.Context, t federation.Tenant, s *spender) error {
+	err := i.kill(ctx, t, s.replay.Family, s.replay.Access)
+	i.o.Log.WarnContext(ctx, "authorization code replayed", "tenant", t.ID, "client", s.client.ID,
+		"family", s.replay.Family, "spent", s.replay.At, "revoked", err == nil)
+	if err != nil {
+		return fmt.Errorf("revoke tokens of a replayed code: %w", err)
+	}
+	return badCode(errors.New("replayed"))
+}
+
+func badCode(cause error) error {
+	return federation.Fail(federation.InvalidGrant, "The code is unknown, expired or already used.").Because(cause)
+}
