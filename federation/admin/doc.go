@@ -1,0 +1,17 @@
+// Package admin owns the management door of sessions: list, get and end, under
+// /v1/tenants/{tenant}/sessions and /v1/sessions, as openapi/management.yaml
+// says.
+//
+// # What it promises
+//
+//   - Only live sessions are shown; what is past its deadline is 404, and gone.
+//   - No answer holds a secret, a token or a claim of the user.
+//   - Ending a session is DESTROY, with its event, once: 204, then 404.
+//   - Whoever may not name a tenant cannot tell whether it exists; a session of
+//     another tenant is 404.
+//   - Every end leaves an audit line that names the caller and those behind it.
+//
+// # Scopes
+//
+// sessions:read shows, sessions:end ends; sessions is both.
+package admin
