@@ -49,9 +49,10 @@ type Engine interface {
 	// Commit makes all changes or none and returns the version that every
 	// record written by it now carries.
 	Commit(ctx context.Context, ops ...Op) (Version, error)
-	// ReadLog reads up to n entries after a position, oldest first. Where
-	// there are none it waits for one, at most as long as wait, and then
-	// answers with none. ErrTrimmed when entries after the position are gone.
+	// ReadLog reads up to n entries (at least 1) after a position, oldest
+	// first. Where there are none it waits for one, at most as long as wait,
+	// and then answers with none. ErrTrimmed, as a TrimmedError, when entries
+	// after the position are gone.
 	ReadLog(ctx context.Context, p Partition, after Position, n int, wait time.Duration) ([]Entry, error)
 	// TrimLog removes the entries up to and including a position.
 	TrimLog(ctx context.Context, p Partition, upTo Position) error

@@ -90,7 +90,7 @@ func verifyCopy(t *testing.T, path string, o boltstore.Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	if err := db.View(func(tx *bbolt.Tx) error {
 		for err := range tx.Check() {
 			t.Errorf("the copy's file: %v", err)

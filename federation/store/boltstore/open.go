@@ -93,11 +93,12 @@ func Open(o Options) (*Engine, error) {
 	return start(db, layout, o), nil
 }
 
-// openFile also turns bbolt's panics over damaged pages into an error.
+// openFile also turns bbolt's panics over damaged pages into an error, without
+// their text, which shows keys.
 func openFile(o Options) (db *bbolt.DB, err error) {
 	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("store: open %s: %w: %v", o.Path, errDamaged, r)
+		if recover() != nil {
+			err = fmt.Errorf("store: open %s: %w", o.Path, errDamaged)
 		}
 	}()
 	db, err = bbolt.Open(o.Path, 0o600, &bbolt.Options{

@@ -107,7 +107,7 @@ func edit(t *testing.T, path string, change func(*bbolt.Tx) error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	if err := db.Update(change); err != nil {
 		t.Fatal(err)
 	}

@@ -73,7 +73,7 @@ func runAndKill(t *testing.T, location string) map[int]ack {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer read.Close()
+	defer func() { _ = read.Close() }()
 	pattern := "^" + strings.ReplaceAll(parentName(t), "/", "$/^") + "$"
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+pattern, "-test.timeout=2m")
 	child.Env = append(os.Environ(), childLocation+"="+location, "TMPDIR="+t.TempDir())

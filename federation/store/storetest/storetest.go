@@ -30,11 +30,14 @@ type Harness struct {
 	// Advance moves the engine's clock forward at once, and keeps it there
 	// over Reopen.
 	Advance func(d time.Duration)
-	// Reopen closes the engine and opens another over the same data.
+	// Reopen closes the engine, which the test may have done already, and
+	// opens another over the same data.
 	Reopen func(t *testing.T) store.Engine
 
 	// Location and OpenAt let a process of its own open the engine's data,
-	// which the kill -9 case needs. Without OpenAt there is no such case.
+	// which the kill -9 case needs (and so do pipes handed to a child, which
+	// Windows has not). Without OpenAt there is no such case. The process is
+	// the test binary again, told by its environment to run only this suite.
 	// OpenAt is called while Engine is closed, and its engine is not the
 	// harness's to close.
 	Location string

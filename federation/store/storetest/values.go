@@ -53,30 +53,40 @@ func valuesAreBytes(f *fixture) {
 	}
 }
 
-// valuesAreCopies overwrites everything that went in and came out.
+// valuesAreCopies overwrites everything that went in and came out. The values
+// are large, because small ones may be copied by accident.
 func valuesAreCopies(f *fixture) {
-	in := []byte("value")
+	want := strings.Repeat("value", 1000)
+	in := []byte(want)
 	v := f.commit(store.Create(f.key("a"), in, time.Time{}), store.Append(f.at.Partition, in))
 	clear(in)
 	for range 2 {
-		clear(f.get(f.key("a")).Value)
-		clear(f.log(store.Position{})[0].Value)
-		recs, err := f.Engine.Scan(f.Context(), store.Range{Partition: f.at.Partition, Kind: "thing", Limit: 1})
-		if err != nil || string(recs[0].Value) != "value" {
-			f.Fatalf("a scan finds %v, %v", recs, err)
+		for _, got := range [][]byte{f.get(f.key("a")).Value, f.log(store.Position{})[0].Value, f.scanOne().Value} {
+			if string(got) != want {
+				f.Fatalf("a value of %d bytes is not what was written", len(got))
+			}
+			clear(got)
 		}
-		clear(recs[0].Value)
 	}
 	kept := f.get(f.key("a"))
 	for range 20 {
 		v = f.commit(store.Replace(f.key("a"), v, []byte("other"), time.Time{}), f.event("other"))
 	}
 	f.reopen()
-	if string(kept.Value) != "value" {
-		f.Fatalf("what was read has turned into %q", kept.Value)
+	if string(kept.Value) != want {
+		f.Fatal("what was read has changed since")
 	}
 	f.holds("a", "other", v)
-	if first := f.log(store.Position{})[0]; string(first.Value) != "value" {
-		f.Fatalf("the first entry is %q", first.Value)
+	if first := f.log(store.Position{})[0]; string(first.Value) != want {
+		f.Fatal("the first entry has changed since")
 	}
+}
+
+func (f *fixture) scanOne() store.Record {
+	f.Helper()
+	recs, err := f.Engine.Scan(f.Context(), store.Range{Partition: f.at.Partition, Kind: "thing", Limit: 1})
+	if err != nil || len(recs) != 1 {
+		f.Fatalf("a scan finds %d records, %v", len(recs), err)
+	}
+	return recs[0]
 }
