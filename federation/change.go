@@ -39,7 +39,8 @@ const (
 	PersonDeleted ChangeKind = "person deleted"
 	// EmailConfirmed: Person is as it is now.
 	EmailConfirmed ChangeKind = "e-mail confirmed"
-	// SignedIn: a code is on its way to Client. Person, Session and Login set.
+	// SignedIn: a code is on its way to Client. Person and Session are set, and
+	// Login where the user took part: a silent sign-in has none.
 	SignedIn ChangeKind = "signed in"
 	// SignInFailed: Reason says why, in words that are safe to tell. Person is
 	// set if it is known.

@@ -1,6 +1,10 @@
 package federation
 
-import "github.com/drawbridge-id/drawbridge/federation/store"
+import (
+	"strings"
+
+	"github.com/drawbridge-id/drawbridge/federation/store"
+)
 
 // DefaultTenant is the tenant that there always is, served at the issuer's root.
 const DefaultTenant = "default"
@@ -17,3 +21,11 @@ type Tenant struct {
 	// Place is where the tenant's records live.
 	Place store.Place
 }
+
+// URL is the address of a path below the tenant's issuer. A slash at the end
+// of the issuer is not doubled (OpenID Connect Discovery 1.0 §4.1).
+func (t Tenant) URL(path string) string { return strings.TrimSuffix(t.Issuer, "/") + path }
+
+// Secure says whether the tenant is served by https, so that cookies may be
+// held to it.
+func (t Tenant) Secure() bool { return strings.HasPrefix(strings.ToLower(t.Issuer), "https:") }

@@ -2,6 +2,7 @@ package federation
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -96,6 +97,18 @@ func (u Upstream) Vouches(email string) bool {
 	}
 	domain := strings.ToLower(email[at+1:])
 	return slices.Contains(u.Domains, domain)
+}
+
+// Believe is the claims of a login as far as the upstream is believed: an
+// address that it has no authority over is not verified, whatever it says.
+func (u Upstream) Believe(said claims.Set) claims.Set {
+	email, _ := said["email"].(string)
+	if _, told := said["email_verified"]; !told || u.Vouches(email) {
+		return said
+	}
+	believed := maps.Clone(said)
+	believed["email_verified"] = false
+	return believed
 }
 
 // Login is what one upstream said about a person in one session.

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -60,9 +61,7 @@ func (d Deed) again(have claims.Set) claims.Answer {
 			out[name] = value
 		}
 	}
-	for name, value := range d.Wrote {
-		out[name] = value
-	}
+	maps.Copy(out, d.Wrote)
 	return claims.Answer{Claims: out}
 }
 

@@ -1,0 +1,195 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gorilla/mux"
+
+	"github.com/drawbridge-id/drawbridge/federation/store"
+	"github.com/drawbridge-id/drawbridge/openapi/wire"
+	"github.com/drawbridge-id/drawbridge/sessionhooks"
+)
+
+// The scopes of the door; a credential with `webhooks` has both.
+const (
+	ScopeRead   = "webhooks:read"
+	ScopeReplay = "webhooks:replay"
+)
+
+// APIOptions are what the management door of the deliveries is made of. All but
+// Replayed are required.
+type APIOptions struct {
+	Queue  *Queue
+	Engine store.Engine
+	// Place finds a tenant's place.
+	Place   func(tenant string) (store.Place, bool)
+	Tenancy wire.Tenancy
+	// Webhooks are the session webhooks of a tenant, as configured.
+	Webhooks func(tenant string) []Described
+	// Replayed hears that a delivery was made due again.
+	Replayed func()
+	// Log takes the audit lines.
+	Log *slog.Logger
+}
+
+// API is the management door of the deliveries: openapi/management.yaml.
+type API struct{ o APIOptions }
+
+// NewAPI makes the door.
+func NewAPI(o APIOptions) (*API, error) {
+	if o.Queue == nil || o.Engine == nil || o.Place == nil || o.Webhooks == nil || o.Log == nil || o.Tenancy.Known == nil || o.Tenancy.Slug == nil {
+		return nil, errors.New("delivery: the door needs queue, engine, tenants, webhooks and logger")
+	}
+	if o.Replayed == nil {
+		o.Replayed = func() {}
+	}
+	return &API{o: o}, nil
+}
+
+// Mount registers the routes on a router of wire.NewRouter, whose requests
+// carry a wire.Caller.
+func (a *API) Mount(r *mux.Router) {
+	for _, base := range []string{"/v1/tenants/{tenant:[0-9a-z-]+}", "/v1"} {
+		on := func(name, path, scope string, op operation, methods ...string) {
+			r.Handle(base+path, a.endpoint(scope, op)).Methods(methods...).Name(name)
+		}
+		on("listSessionWebhooks", "/session-webhooks", ScopeRead, a.webhooks, http.MethodGet, http.MethodHead)
+		on("listDeliveries", "/session-webhooks/{id:[^/]*}/deliveries", ScopeRead, a.list, http.MethodGet, http.MethodHead)
+		on("getDelivery", "/deliveries/{delivery:[^/]*}", ScopeRead, a.get, http.MethodGet, http.MethodHead)
+		on("replayDelivery", "/deliveries/{delivery:[^/]*}/replay", ScopeReplay, a.replay, http.MethodPost)
+	}
+}
+
+// operation answers one call about one tenant.
+type operation func(w http.ResponseWriter, r *http.Request, at store.Place, c wire.Caller) error
+
+// endpoint settles tenant and permission before an operation runs.
+func (a *API) endpoint(scope string, op operation) wire.Endpoint {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		tenant, err := a.o.Tenancy.Resolve(r)
+		if err != nil {
+			return err
+		}
+		caller, err := wire.Require(r, scope, tenant)
+		if err != nil {
+			return err
+		}
+		at, ok := a.o.Place(tenant)
+		if !ok {
+			return wire.TenantRefused()
+		}
+		err = op(w, r, at, caller)
+		if errors.Is(err, ErrNoJob) {
+			return wire.NotFound("delivery_not_found", "Delivery not found").Because(err)
+		}
+		return err
+	}
+}
+
+func (a *API) webhooks(w http.ResponseWriter, r *http.Request, at store.Place, _ wire.Caller) error {
+	if _, err := wire.Query(r); err != nil {
+		return err
+	}
+	all := append([]Described{}, a.o.Webhooks(at.Tenant)...)
+	for i := range all {
+		all[i].Events = append([]sessionhooks.EndEvent{}, all[i].Events...) // [] and not null
+	}
+	return wire.WriteJSON(w, http.StatusOK, webhookPage{Items: all})
+}
+
+func (a *API) list(w http.ResponseWriter, r *http.Request, at store.Place, _ wire.Caller) error {
+	id, err := wire.Var(r, "id")
+	if err != nil {
+		return err
+	}
+	p, err := wire.Query(r, "state", "after", "limit")
+	if err != nil {
+		return err
+	}
+	n, err := p.Int("limit", 50, 1, 100)
+	if err != nil {
+		return err
+	}
+	state := State(p["state"])
+	switch {
+	case p.Has("state") && state != Pending && state != Done && state != Dead:
+		return wire.Malformed("malformed_query", "pending, delivered or dead is expected.").In("state")
+	case p.Has("after") && !strings.HasPrefix(p["after"], id+"_"):
+		return wire.Malformed("malformed_query", "The next of the page before is expected.").In("after")
+	}
+	jobs, next, err := a.o.Queue.List(r.Context(), at, SessionWebhooks, id, state, p["after"], n)
+	if err != nil {
+		return err
+	}
+	if len(jobs) == 0 && next == "" {
+		if err := a.known(r.Context(), at, id); err != nil {
+			return err
+		}
+	}
+	page := deliveryPage{Items: make([]shown, 0, len(jobs)), Next: next}
+	for _, j := range jobs {
+		page.Items = append(page.Items, show(j))
+	}
+	return wire.WriteJSON(w, http.StatusOK, page)
+}
+
+// known refuses a webhook that is not configured. One that was removed is known
+// as long as it has deliveries.
+func (a *API) known(ctx context.Context, at store.Place, id string) error {
+	if slices.ContainsFunc(a.o.Webhooks(at.Tenant), func(d Described) bool { return d.ID == id }) {
+		return nil
+	}
+	first, _, err := a.o.Queue.List(ctx, at, SessionWebhooks, id, "", "", 1)
+	if err == nil && len(first) == 0 {
+		err = wire.NotFound("webhook_not_found", "Session webhook not found")
+	}
+	return err
+}
+
+func (a *API) get(w http.ResponseWriter, r *http.Request, at store.Place, _ wire.Caller) error {
+	id, err := named(r)
+	if err != nil {
+		return err
+	}
+	j, err := a.o.Queue.Get(r.Context(), at, SessionWebhooks, id)
+	if err != nil {
+		return err
+	}
+	return wire.WriteJSON(w, http.StatusOK, show(j))
+}
+
+func (a *API) replay(w http.ResponseWriter, r *http.Request, at store.Place, c wire.Caller) error {
+	id, err := named(r)
+	if err != nil {
+		return err
+	}
+	if _, _, err := wire.DecodeOptional[struct{}](r, wire.Limits{}); err != nil {
+		return err
+	}
+	now, err := a.o.Engine.Now(r.Context())
+	if err != nil {
+		return err
+	}
+	j, err := a.o.Queue.Replay(r.Context(), at, SessionWebhooks, id, now)
+	if err != nil {
+		return err
+	}
+	a.o.Log.LogAttrs(r.Context(), slog.LevelInfo, "delivery replayed", slog.Bool("audit", true),
+		slog.String("request", c.RequestID), slog.String("tenant", at.Tenant), slog.String("delivery", j.ID),
+		slog.String("caller", c.Name), slog.String("agent_user", c.AgentUser), slog.String("agent_app", c.AgentApp))
+	a.o.Replayed()
+	return wire.WriteJSON(w, http.StatusAccepted, show(j))
+}
+
+// named reads the delivery of a request that has no parameters.
+func named(r *http.Request) (string, error) {
+	if _, err := wire.Query(r); err != nil {
+		return "", err
+	}
+	return wire.Var(r, "delivery")
+}

@@ -1,0 +1,181 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/drawbridge-id/drawbridge/federation/store"
+)
+
+const (
+	leaseTime  = 30 * time.Second
+	leaseRenew = 8 * time.Second
+	// leaseSpare is what must be left of the lease beyond an attempt's time.
+	leaseSpare = 2 * time.Second
+	// maxTimeout is the longest attempt that fits into what is left of a lease
+	// which is renewed in time.
+	maxTimeout = leaseTime - leaseRenew - leaseSpare
+	// renewTime bounds one renewal, storeTime what is recorded after an attempt.
+	renewTime = 5 * time.Second
+	storeTime = 10 * time.Second
+)
+
+// tenure is a partition's lease, kept: renewed until it is given back or lost.
+// Every write of the work that is done under it carries its fence.
+type tenure struct {
+	eng store.Engine
+	log *slog.Logger
+	// end calls off everything that is done under the lease.
+	end context.CancelFunc
+
+	// turn is held by whoever reads or changes what follows, also while the store
+	// is asked about it.
+	turn  chan struct{}
+	lease store.Lease
+	lost  bool
+}
+
+func (t *tenure) lock()   { t.turn <- struct{}{} }
+func (t *tenure) unlock() { <-t.turn }
+
+// hold takes the lease, or answers store.ErrHeld. The context that it returns
+// outlives ctx; it ends when the lease is lost or given back.
+func hold(ctx context.Context, eng store.Engine, p store.Partition, node string, log *slog.Logger) (context.Context, *tenure, error) {
+	lease, err := store.Acquire(ctx, eng, store.Place{Partition: p}, "delivery", node, leaseTime)
+	if err != nil {
+		return nil, nil, err
+	}
+	held, end := context.WithCancel(context.WithoutCancel(ctx))
+	return held, &tenure{eng: eng, log: log, end: end, lease: lease, turn: make(chan struct{}, 1)}, nil
+}
+
+// keep renews the lease until stop is closed or it is lost. Where the store
+// does not answer, it is given up before it runs out.
+func (t *tenure) keep(held context.Context, stop <-chan struct{}) {
+	renew, over := time.NewTimer(leaseRenew), time.NewTimer(leaseTime-leaseSpare)
+	defer renew.Stop()
+	defer over.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-held.Done():
+			return
+		case <-over.C:
+			t.drop(errors.New("the store does not answer"))
+			return
+		case <-renew.C:
+		}
+		left, err := t.renew(held)
+		switch {
+		case err == nil:
+			renew.Reset(leaseRenew)
+			over.Reset(left - leaseSpare)
+		case errors.Is(err, store.ErrHeld):
+			t.drop(err)
+			return
+		default:
+			t.log.WarnContext(held, "delivery lease was not renewed", "error", err)
+			renew.Reset(time.Second)
+		}
+	}
+}
+
+// renew holds up those who ask for the fence, so that none of them takes one
+// that is about to be void.
+func (t *tenure) renew(held context.Context) (left time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(held, renewTime)
+	defer cancel()
+	t.lock()
+	defer t.unlock()
+	next, err := t.lease.Renew(ctx, t.eng, leaseTime)
+	if err != nil {
+		return 0, err
+	}
+	t.lease = next
+	now, err := t.eng.Now(ctx)
+	return next.Expires.Sub(now), err
+}
+
+// drop notes that the lease is no longer ours.
+func (t *tenure) drop(why error) {
+	t.lock()
+	defer t.unlock()
+	t.dropped(why)
+}
+
+func (t *tenure) dropped(why error) {
+	if t.lost {
+		return
+	}
+	t.lost = true
+	t.log.Warn("delivery lease was lost", "error", why)
+	t.end()
+}
+
+// fits says whether an attempt may begin: it must be over while the lease is
+// still ours.
+func (t *tenure) fits(now time.Time, timeout time.Duration) bool {
+	t.lock()
+	defer t.unlock()
+	return !t.lost && t.lease.Expires.Sub(now) >= timeout+leaseSpare
+}
+
+// commit is store.Update under the lease: what plan says is written while the
+// lease is ours, or store.ErrHeld is the answer. It goes on after the work was
+// called off, because what happened must be recorded, but not for long.
+func (t *tenure) commit(ctx context.Context, plan func(context.Context) ([]store.Op, error)) (store.Version, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+	defer cancel()
+	again := false
+	return store.Update(ctx, t.eng, func(ctx context.Context) ([]store.Op, error) {
+		fence, err := t.fence(ctx, again)
+		if err != nil {
+			return nil, err
+		}
+		again = true
+		ops, err := plan(ctx)
+		if err != nil || len(ops) == 0 {
+			return nil, err
+		}
+		return append(ops, fence), nil
+	})
+}
+
+// fence is the operation that guards a write. After a conflict it is tried by
+// itself, to tell a lost lease from a record that has moved.
+func (t *tenure) fence(ctx context.Context, tried bool) (store.Op, error) {
+	t.lock()
+	defer t.unlock()
+	if t.lost {
+		return store.Op{}, store.ErrHeld
+	}
+	fence := t.lease.Fence()
+	if !tried {
+		return fence, nil
+	}
+	_, err := t.eng.Commit(ctx, fence)
+	if errors.Is(err, store.ErrConflict) {
+		t.dropped(store.ErrHeld)
+		return fence, store.ErrHeld
+	}
+	return fence, err
+}
+
+// release gives the lease back at once, unless it was lost.
+func (t *tenure) release(held context.Context) {
+	t.lock()
+	defer t.unlock()
+	defer t.end()
+	if t.lost {
+		return
+	}
+	t.lost = true
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(held), renewTime)
+	defer cancel()
+	if err := t.lease.Release(ctx, t.eng); err != nil {
+		t.log.WarnContext(ctx, "delivery lease was not given back", "error", err)
+	}
+}
