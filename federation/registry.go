@@ -126,9 +126,14 @@ func reach(path string, n int) int {
 // canonicalHost is one spelling for what a browser takes for one host. Both
 // default ports go, since who stands behind a proxy cannot tell the scheme.
 func canonicalHost(host string) string {
-	host = strings.ToLower(host)
-	host = strings.TrimSuffix(strings.TrimSuffix(host, ":443"), ":80")
-	return strings.TrimSuffix(host, ".")
+	name, port := strings.ToLower(host), ""
+	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, ']') {
+		name, port = name[:i], name[i:]
+	}
+	if port == ":443" || port == ":80" {
+		port = ""
+	}
+	return strings.TrimSuffix(name, ".") + port
 }
 
 // Tenant finds a tenant by its slug.

@@ -132,7 +132,7 @@ func (h *Handler) end(w http.ResponseWriter, r *http.Request, t federation.Tenan
 		return err
 	}
 	h.o.Log.LogAttrs(r.Context(), slog.LevelInfo, "session ended by a management call", slog.Bool("audit", true),
-		slog.String("request", c.RequestID), slog.String("tenant", t.ID), slog.String("session", sid),
+		slog.String("request_id", c.RequestID), slog.String("tenant", t.ID), slog.String("session", sid),
 		slog.String("caller", c.Name), slog.String("agent_user", c.AgentUser), slog.String("agent_app", c.AgentApp))
 	wire.NoContent(w)
 	return nil

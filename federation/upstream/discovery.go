@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -114,14 +115,18 @@ func (d *discovery) run(ctx context.Context, done chan struct{}) {
 func (c *OIDC) discover(ctx context.Context) (*provider, error) {
 	found, err := oidc.NewProvider(oidc.ClientContext(ctx, c.http), c.o.Issuer)
 	if err != nil {
-		c.o.Log.WarnContext(ctx, "upstream discovery failed", "upstream", c.o.ID, "error", clip(err.Error()))
+		err = brief{err} // go-oidc repeats the whole answer
+		c.o.Log.WarnContext(ctx, "upstream discovery failed", "upstream", c.o.ID, "error", err)
+		if _, lies := errors.AsType[*oidc.IssuerMismatchError](err); lies {
+			return nil, distrust("discovery", err)
+		}
 		return nil, unreachable(err)
 	}
 	p := &provider{fetched: c.o.Now()}
 	if err := found.Claims(&p.meta); err != nil {
 		return nil, distrust("discovery", err)
 	}
-	if err := p.meta.check(); err != nil {
+	if err := p.meta.check(c.o.Issuer); err != nil {
 		return nil, distrust("discovery", err)
 	}
 	if old := c.cache.old(); old != nil && old.meta.JWKS == p.meta.JWKS && slices.Equal(old.meta.algs(), p.meta.algs()) {
@@ -146,11 +151,22 @@ func (d *discovery) old() *provider {
 	return d.have
 }
 
-func (m metadata) check() error {
-	for name, s := range map[string]string{"authorization_endpoint": m.Authorization, "token_endpoint": m.Token, "jwks_uri": m.JWKS} {
+// check refuses addresses that are none, and those that would carry secrets in
+// the clear although the issuer itself is reached over TLS.
+func (m metadata) check(issuer string) error {
+	for name, s := range map[string]string{
+		"authorization_endpoint": m.Authorization, "token_endpoint": m.Token, "jwks_uri": m.JWKS,
+		"userinfo_endpoint": m.Userinfo, "end_session_endpoint": m.EndSession,
+	} {
+		if s == "" && (name == "userinfo_endpoint" || name == "end_session_endpoint") {
+			continue
+		}
 		u, err := url.Parse(s)
-		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		switch {
+		case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
 			return fmt.Errorf("%s is not an address", name)
+		case u.Scheme == "http" && strings.HasPrefix(issuer, "https:"):
+			return fmt.Errorf("%s is not https, as the issuer is", name)
 		}
 	}
 	if len(m.algs()) == 0 {

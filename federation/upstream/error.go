@@ -83,6 +83,15 @@ func cause(e *oauth2.RetrieveError) error {
 	return errors.New("token endpoint answered " + clip(status) + " " + clip(e.ErrorCode))
 }
 
+// brief is an error whose text repeats a stranger's words, clipped.
+type brief struct{ cause error }
+
+// Error is the clipped text.
+func (b brief) Error() string { return clip(b.cause.Error()) }
+
+// Unwrap is the error with all of its text.
+func (b brief) Unwrap() error { return b.cause }
+
 // clip makes a stranger's words fit for one log line.
 func clip(s string) string {
 	out := make([]rune, 0, min(len(s), 200))

@@ -1,0 +1,198 @@
+package op
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/session"
+	"github.com/drawbridge-id/drawbridge/openapi/wire"
+)
+
+// authorize is the authorization endpoint, by GET and POST alike (OpenID
+// Connect Core 1.0 §3.1.2.1).
+func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) error {
+	client, q, err := h.authorizeRequest(r)
+	if err != nil {
+		return err
+	}
+	if h.cookiesWithheld(r) {
+		if err := h.detour(w, r, "/authorize/continue", sealAuthorize, q); err != nil {
+			return q.fail(tenantOf(r), err)
+		}
+		return nil
+	}
+	return h.next(w, r, client, q)
+}
+
+const sealAuthorize = "authorize"
+
+// continueAuthorize goes on with a request that another site had posted.
+func (h *Handler) continueAuthorize(w http.ResponseWriter, r *http.Request) error {
+	var q request
+	if err := h.arrive(r, sealAuthorize, &q); err != nil {
+		return err
+	}
+	client, err := h.proven(tenantOf(r), q)
+	if err != nil {
+		return err
+	}
+	return h.next(w, r, client, q)
+}
+
+// next looks at what the browser brings and picks the one step that is due.
+func (h *Handler) next(w http.ResponseWriter, r *http.Request, client federation.Client, q request) error {
+	t := tenantOf(r)
+	wire.RequestInfoFrom(r.Context()).Note(slog.String("client", client.ID))
+	held, err := h.session(r)
+	if err != nil {
+		return q.fail(t, err)
+	}
+	if held == nil {
+		return h.signInAt(w, r, client, q, "")
+	}
+	login, ok := usable(held.Session, client)
+	if !ok || q.HintSubject != "" && q.HintSubject != h.subject(t, held.Session.Person, login) {
+		return h.signInAt(w, r, client, q, "")
+	}
+	if h.satisfies(login, q) {
+		return h.complete(w, r, visit{client: client, request: q, held: held, login: login})
+	}
+	return h.signInAt(w, r, client, q, login.Upstream)
+}
+
+// session is the browser's session, nil where there is none.
+func (h *Handler) session(r *http.Request) (*session.Held, error) {
+	t := tenantOf(r)
+	cookie, err := r.Cookie(session.CookieName(t.ID, t.Secure()))
+	if err != nil {
+		return nil, nil
+	}
+	held, err := h.o.Sessions.ByCookie(r.Context(), t, cookie.Value)
+	if errors.Is(err, session.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, federation.Fail(federation.TemporarilyUnavailable, "Sessions cannot be read at the moment.").Because(err)
+	}
+	return &held, nil
+}
+
+// usable is the login of a session that the client may see. A session of an
+// upstream that the client may not use is not offered to it, also not silently.
+func usable(s federation.Session, client federation.Client) (federation.Login, bool) {
+	for _, l := range s.Logins {
+		if client.MayUse(l.Upstream) {
+			return l, true
+		}
+	}
+	return federation.Login{}, false
+}
+
+// satisfies says whether a login is what the request asks for: not too old, and
+// of an acr that was asked for, as far as that is known.
+func (h *Handler) satisfies(login federation.Login, q request) bool {
+	switch {
+	case q.prompts("login") || q.prompts("select_account"):
+		return false
+	case q.MaxAge == 0:
+		return false // the same as prompt=login, however clocks differ
+	case q.MaxAge > 0 && h.o.Now().Sub(authenticated(login)) > time.Duration(q.MaxAge)*time.Second:
+		return false
+	}
+	return q.prompts("none") || len(q.ACRValues) == 0 || login.ACR == "" || slices.Contains(q.ACRValues, login.ACR)
+}
+
+// authenticated is when the user was there at the latest: an upstream whose
+// clock is ahead does not make a login younger than it is.
+func authenticated(login federation.Login) time.Time {
+	if login.At.Before(login.AuthTime) {
+		return login.At
+	}
+	return login.AuthTime
+}
+
+// subject is the sub that relying parties know a person as.
+func (h *Handler) subject(t federation.Tenant, person string, login federation.Login) string {
+	if u, ok := h.o.Registry().Upstream(t.ID, login.Upstream); ok && u.Subject == federation.SubjectUpstream {
+		return login.Subject
+	}
+	return person
+}
+
+// signInAt has the user sign in: at the upstream given where it is a matter of
+// doing so again, and else at the only one there is, or the one whose domain
+// the login hint names, or the one that the user picks.
+func (h *Handler) signInAt(w http.ResponseWriter, r *http.Request, client federation.Client, q request, again string) error {
+	t := tenantOf(r)
+	if q.prompts("none") {
+		return q.fail(t, federation.Fail(federation.LoginRequired, "The user is not signed in, or not in the way that was asked for."))
+	}
+	offered := h.offered(t, client)
+	if len(offered) == 0 {
+		return q.fail(t, federation.Fail(federation.ServerError, "No identity provider is configured for this application."))
+	}
+	if len(offered) == 1 {
+		return h.startUpstream(w, r, q, offered[0])
+	}
+	i := slices.IndexFunc(offered, func(u federation.Upstream) bool { return u.ID == again })
+	if i < 0 || q.prompts("select_account") {
+		i = home(offered, q.LoginHint)
+	}
+	if i >= 0 {
+		return h.startUpstream(w, r, q, offered[i])
+	}
+	return h.showChooser(w, r, client, q, offered)
+}
+
+// offered are the upstreams that the client's users may come from.
+func (h *Handler) offered(t federation.Tenant, client federation.Client) []federation.Upstream {
+	return slices.DeleteFunc(h.o.Registry().Upstreams(t.ID), func(u federation.Upstream) bool { return !client.MayUse(u.ID) })
+}
+
+// home is the upstream that has authority over the domain of an e-mail address,
+// -1 if there is none (home-realm discovery).
+func home(offered []federation.Upstream, hint string) int {
+	at := strings.LastIndexByte(hint, '@')
+	if at < 0 {
+		return -1
+	}
+	domain := strings.ToLower(hint[at+1:])
+	return slices.IndexFunc(offered, func(u federation.Upstream) bool { return slices.Contains(u.Domains, domain) })
+}
+
+// startUpstream sends the browser to an upstream, bound by a transaction. The
+// upstream is one that the client may use.
+func (h *Handler) startUpstream(w http.ResponseWriter, r *http.Request, q request, u federation.Upstream) error {
+	t := tenantOf(r)
+	handle := federation.NewSecret()
+	tx := transaction{Step: atUpstream, Request: q, Upstream: u.ID, Nonce: federation.NewSecret(), Verifier: federation.NewSecret()}
+	to, err := u.Connector.AuthURL(r.Context(), tx.attempt(t, handle))
+	if err != nil {
+		return h.refused(r, q, u, err)
+	}
+	if err := h.carry(w, r, handle, tx); err != nil {
+		return q.fail(t, err)
+	}
+	seeOther(w, to)
+	return nil
+}
+
+// attempt is what the upstream's answer will be checked against.
+func (tx transaction) attempt(t federation.Tenant, state string) federation.Attempt {
+	a := federation.Attempt{
+		State: state, Nonce: tx.Nonce, Verifier: tx.Verifier, RedirectURI: t.URL("/callback/" + url.PathEscape(tx.Upstream)),
+		LoginHint: tx.Request.LoginHint, ACRValues: tx.Request.ACRValues, UILocales: tx.Request.UILocales, MaxAge: tx.Request.MaxAge,
+	}
+	for _, p := range []string{"login", "select_account"} {
+		if tx.Request.prompts(p) {
+			a.Prompt = append(a.Prompt, p)
+		}
+	}
+	return a
+}

@@ -1,0 +1,83 @@
+package op
+
+import (
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/openapi/wire"
+)
+
+// authSkew is the difference of clocks that is forgiven where an upstream had
+// to authenticate anew.
+const authSkew = time.Minute
+
+// errNoUpstream: the configuration changed while the user was away, or somebody
+// made up an address.
+var errNoUpstream = federation.Fail(federation.AccessDenied, "This application's users cannot come from that identity provider.")
+
+// callback is where upstreams send the browser back to.
+func (h *Handler) callback(w http.ResponseWriter, r *http.Request) error {
+	all, err := query(r, "state", "code", "iss", "error", "error_description")
+	if err != nil {
+		return err
+	}
+	state := all.Get("state")
+	tx, err := h.take(w, r, state, atUpstream)
+	if err != nil {
+		return err
+	}
+	t, q := tenantOf(r), tx.Request
+	id, err := url.PathUnescape(mux.Vars(r)["upstream"])
+	if err != nil || id != tx.Upstream {
+		// An answer of one upstream at the callback of another is the mix-up of
+		// RFC 9700 §4.4; it is not this transaction's answer.
+		return federation.Fail(federation.InvalidRequest, "The answer came back by the wrong way. Go back to the application and sign in again.")
+	}
+	client, err := h.proven(t, q)
+	if err != nil {
+		return err
+	}
+	u, known := h.o.Registry().Upstream(t.ID, id)
+	if !known || !client.MayUse(id) {
+		return q.fail(t, errNoUpstream)
+	}
+	wire.RequestInfoFrom(r.Context()).Note(slog.String("client", client.ID), slog.String("upstream", u.ID))
+	login, err := u.Connector.Exchange(r.Context(), tx.attempt(t, state), federation.Callback{
+		Code: all.Get("code"), Issuer: all.Get("iss"), Error: all.Get("error"), ErrorDescription: all.Get("error_description"),
+	})
+	login.Claims = u.Believe(login.Claims)
+	if err == nil && q.prompts("login") && login.AuthTime.Before(q.At.Add(-authSkew)) {
+		err = federation.Fail(federation.LoginRequired, "The identity provider did not authenticate the user anew.")
+	}
+	if err != nil {
+		return h.refused(r, q, u, err)
+	}
+	held, err := h.session(r)
+	if err != nil {
+		return q.fail(t, err)
+	}
+	return h.complete(w, r, visit{client: client, request: q, held: held, login: login, fresh: true})
+}
+
+// refused tells of a sign-in that the upstream did not bring about. Nobody is
+// known yet, so nothing is stored.
+func (h *Handler) refused(r *http.Request, q request, u federation.Upstream, err error) error {
+	t, e := tenantOf(r), public(err)
+	h.o.Observe.SignIn(u.ID, string(e.Code))
+	h.audit(r, "sign-in refused by upstream", slog.String("client", q.Client), slog.String("upstream", u.ID),
+		slog.String("error", string(e.Code)), slog.String("cause", causeText(e)))
+	back := &redirectError{to: q.RedirectURI, state: q.State, issuer: t.Issuer, err: e}
+	if e.Code != federation.ServerError {
+		return back
+	}
+	name := q.Client
+	if client, ok := h.o.Registry().Client(t.ID, q.Client); ok {
+		name = title(client)
+	}
+	return &distrustError{err: e, back: back.url(), client: name}
+}

@@ -1,0 +1,117 @@
+package op
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/drawbridge-id/drawbridge/claims"
+	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/person"
+	"github.com/drawbridge-id/drawbridge/federation/session"
+	"github.com/drawbridge-id/drawbridge/federation/store"
+	"github.com/drawbridge-id/drawbridge/federation/token"
+)
+
+// signInPlan is the one commit of a sign-in (DESIGN §3). Its ids are minted
+// before, so that planning again keeps them.
+type signInPlan struct {
+	h        *Handler
+	r        *http.Request
+	t        federation.Tenant
+	v        visit
+	u        federation.Upstream
+	known    person.Known
+	grant    federation.Grant
+	verdicts []claims.Verdict
+	asks     bool
+	id       session.ID
+	handle   federation.Handle
+
+	// What the last planning found: the person as committed, and the session
+	// that begins, nil where one goes on.
+	who     federation.Person
+	started *session.Started
+}
+
+// ops is asked again for every conflict, and reads everything anew.
+func (p *signInPlan) ops(ctx context.Context) ([]store.Op, error) {
+	all, err := p.person(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, ops, err := p.session(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, ops...)
+	if p.asks {
+		return all, nil // the code comes with the consent
+	}
+	g := p.grant
+	g.Session = s.ID
+	binding := token.CodeBinding{RedirectURI: p.v.request.RedirectURI, Challenge: p.v.request.Challenge}
+	if binding.Challenge != "" {
+		binding.ChallengeMethod = "S256"
+	}
+	if ops, err = p.h.o.Issuer.PlanCode(ctx, p.t, g, binding, p.handle); err != nil {
+		return nil, err
+	}
+	all = append(all, ops...)
+	if p.v.agreed {
+		op, err := p.h.rememberConsent(ctx, p.t, p.who.ID, p.v)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, op)
+	}
+	return p.tell(ctx, all, s)
+}
+
+// person counts the sign-in, where there is one.
+func (p *signInPlan) person(ctx context.Context) (ops []store.Op, err error) {
+	if p.who = p.known.Person; !p.v.fresh {
+		return nil, nil
+	}
+	p.who, ops, err = p.h.o.Persons.PlanSignIn(ctx, p.t, p.u, p.known, p.v.login, origin(p.r))
+	return ops, err
+}
+
+// session goes on with the browser's session where the person is the same, and
+// begins another where not.
+func (p *signInPlan) session(ctx context.Context) (federation.Session, []store.Op, error) {
+	p.started = nil
+	if p.v.held != nil && p.v.held.Session.Person == p.who.ID {
+		var login *federation.Login
+		if p.v.fresh {
+			login = &p.v.login
+		}
+		return p.h.o.Sessions.PlanResume(ctx, p.t, *p.v.held, p.v.client.ID, login, origin(p.r))
+	}
+	started, ops, err := p.h.o.Sessions.PlanBegin(ctx, p.t, session.Begin{
+		ID: p.id, Person: p.who, Login: p.v.login, Client: p.v.client.ID, Request: origin(p.r),
+		LoginURL: p.t.URL("/authorize"), FullLoginURL: p.v.request.full(p.t), SuccessURL: p.v.request.RedirectURI, Replaces: p.v.held,
+	})
+	p.started = &started
+	return started.Session, ops, err
+}
+
+// tell adds the events of the sign-in.
+func (p *signInPlan) tell(ctx context.Context, all []store.Op, s federation.Session) ([]store.Op, error) {
+	now := p.h.o.Now()
+	c := federation.Change{Kind: federation.SignedIn, Tenant: p.t, At: now, Detected: now, Person: &p.who, Session: &s,
+		Client: p.v.client.ID, Upstream: p.v.login.Upstream, Request: origin(p.r)}
+	if p.v.fresh || p.v.agreed {
+		c.Login = &p.v.login
+	}
+	more, err := p.h.o.Plan(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, more...)
+	if len(p.verdicts) == 0 {
+		return all, nil
+	}
+	c.Kind, c.Verdicts = federation.ClaimRefused, p.verdicts
+	more, err = p.h.o.Plan(ctx, c)
+	return append(all, more...), err
+}

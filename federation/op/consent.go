@@ -1,0 +1,218 @@
+package op
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/store"
+)
+
+// consent is what a person agreed that a client may have.
+type consent struct {
+	Scopes []string `json:"scopes"`
+	// At is when the person agreed last.
+	At time.Time `json:"at"`
+}
+
+func consentTable(eng store.Engine, sealer *store.Sealer) *store.Table[consent] {
+	return store.NewTable[consent](eng, store.TableOptions{Kind: "consent", Schema: 1, Sealer: sealer})
+}
+
+func consentID(person, client string) string { return person + "/" + client }
+
+// ForgetConsents is a Planner that takes away what a deleted person had agreed
+// to, in the commit of the deletion.
+func ForgetConsents(eng store.Engine, sealer *store.Sealer) federation.Planner {
+	consents := consentTable(eng, sealer)
+	return func(ctx context.Context, c federation.Change) ([]store.Op, error) {
+		if c.Kind != federation.PersonDeleted || c.Person == nil {
+			return nil, nil
+		}
+		prefix := consentID(c.Person.ID, "")
+		var ops []store.Op
+		for after, more := "", true; more; {
+			rows, err := consents.Scan(ctx, c.Tenant.Place, prefix, after, scanned)
+			if err != nil {
+				return nil, fmt.Errorf("scan consents of %s: %w", c.Person.ID, err)
+			}
+			for _, row := range rows {
+				after = row.ID
+				ops = append(ops, consents.Drop(c.Tenant.Place, row.ID))
+			}
+			more = len(rows) == scanned
+		}
+		return ops, nil
+	}
+}
+
+// scanned is how many consents are read at once.
+const scanned = 100
+
+// mustAsk says whether the user has to agree before there is a code: always
+// with prompt=consent, and otherwise where the client asks and the user has not
+// agreed to all of it before (OpenID Connect Core 1.0 §3.1.2.4).
+func (h *Handler) mustAsk(ctx context.Context, t federation.Tenant, v visit, person string) (bool, error) {
+	switch {
+	case v.agreed:
+		return false, nil
+	case v.request.prompts("consent"):
+		return true, nil
+	case !v.client.AskConsent:
+		return false, nil
+	}
+	given, err := h.consented(ctx, t, person, v.client.ID)
+	if err != nil {
+		return false, err
+	}
+	if !slices.ContainsFunc(v.request.Scopes, func(s string) bool { return !slices.Contains(given, s) }) {
+		return false, nil
+	}
+	if v.request.prompts("none") {
+		return false, federation.Fail(federation.ConsentRequired, "The user has not agreed yet.")
+	}
+	return true, nil
+}
+
+// consented are the scopes that a person agreed to.
+func (h *Handler) consented(ctx context.Context, t federation.Tenant, person, client string) ([]string, error) {
+	row, err := h.consents.Get(ctx, t.Place, consentID(person, client))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, fmt.Errorf("read consent: %w", err)
+	}
+	return row.Value.Scopes, nil
+}
+
+// rememberConsent is part of the commit that the consent led to. What was
+// agreed to before stays agreed to.
+func (h *Handler) rememberConsent(ctx context.Context, t federation.Tenant, person string, v visit) (store.Op, error) {
+	given, err := h.consented(ctx, t, person, v.client.ID)
+	if err != nil {
+		return store.Op{}, err
+	}
+	for _, s := range v.request.Scopes {
+		if !slices.Contains(given, s) {
+			given = append(given, s)
+		}
+	}
+	return h.consents.Put(t.Place, consentID(person, v.client.ID), consent{Scopes: given, At: h.o.Now()}, time.Time{}), nil
+}
+
+// startConsent sends the browser to the page that asks, so that reloading it
+// does not bring the upstream's answer a second time.
+func (h *Handler) startConsent(w http.ResponseWriter, r *http.Request, v visit, person string) error {
+	t, handle := tenantOf(r), federation.NewSecret()
+	tx := transaction{Step: atConsent, Request: v.request, Upstream: v.login.Upstream, Person: person}
+	if err := h.carry(w, r, handle, tx); err != nil {
+		return v.request.fail(t, err)
+	}
+	seeOther(w, base(t)+"/consent?"+url.Values{"tx": {handle}}.Encode())
+	return nil
+}
+
+// askConsent shows the page.
+func (h *Handler) askConsent(w http.ResponseWriter, r *http.Request) error {
+	all, err := query(r, "tx")
+	if err != nil {
+		return err
+	}
+	tx, err := h.peek(r, all.Get("tx"), atConsent)
+	if err != nil {
+		return err
+	}
+	t := tenantOf(r)
+	client, err := h.proven(t, tx.Request)
+	if err != nil {
+		return err
+	}
+	p := consentPage{
+		Client: title(client), Account: h.account(r, tx.Person), Host: host(tx.Request.RedirectURI),
+		Action: base(t) + "/consent", Transaction: all.Get("tx"), Scopes: describeScopes(tx.Request.Scopes),
+	}
+	h.pages.write(w, http.StatusOK, "consent", p, formTarget(tx.Request.RedirectURI))
+	return nil
+}
+
+// takeConsent takes the user's answer. It is the answer of the person who was
+// asked: where another one is signed in by now, or nobody, the sign-in starts
+// over.
+func (h *Handler) takeConsent(w http.ResponseWriter, r *http.Request) error {
+	all, err := form(r, "tx", "answer")
+	if err != nil {
+		return err
+	}
+	tx, err := h.take(w, r, all.Get("tx"), atConsent)
+	if err != nil {
+		return err
+	}
+	t, q := tenantOf(r), tx.Request
+	client, err := h.proven(t, q)
+	if err != nil {
+		return err
+	}
+	held, err := h.session(r)
+	if err != nil {
+		return q.fail(t, err)
+	}
+	if all.Get("answer") != "allow" {
+		return h.disagreed(r, client, tx)
+	}
+	if held == nil || held.Session.Person != tx.Person {
+		return h.next(w, r, client, q)
+	}
+	login, ok := held.Session.Login(tx.Upstream)
+	if !ok || !client.MayUse(tx.Upstream) {
+		return h.next(w, r, client, q)
+	}
+	h.audit(r, "consent given", slog.String("client", client.ID), slog.String("person", tx.Person))
+	return h.complete(w, r, visit{client: client, request: q, held: held, login: login, agreed: true})
+}
+
+// disagreed tells of a user who did not allow it. The session goes on: nothing
+// is wrong with that.
+func (h *Handler) disagreed(r *http.Request, client federation.Client, tx transaction) error {
+	t := tenantOf(r)
+	var got outcome
+	if p, err := h.o.Persons.Get(r.Context(), t, tx.Person); err == nil {
+		got.person = p
+	}
+	v := visit{client: client, request: tx.Request, login: federation.Login{Upstream: tx.Upstream}}
+	return h.denied(r, t, v, got, federation.Fail(federation.AccessDenied, "The user did not agree."))
+}
+
+// account is how a person is shown to themselves, empty where it is not known.
+func (h *Handler) account(r *http.Request, person string) string {
+	p, err := h.o.Persons.Get(r.Context(), tenantOf(r), person)
+	switch {
+	case err != nil:
+		return ""
+	case p.Name != "" && p.Email != "":
+		return p.Name + " (" + p.Email + ")"
+	case p.Name != "":
+		return p.Name
+	}
+	return p.Email
+}
+
+// describeScopes says what each scope means to the person who is asked.
+func describeScopes(scopes []string) []scopeLine {
+	known := map[string]string{
+		"openid": "Know who you are", "profile": "See your name and profile", "email": "See your e-mail address",
+		"phone": "See your phone number", "address": "See your postal address", offlineAccess: "Keep access while you are away",
+	}
+	lines := make([]scopeLine, 0, len(scopes))
+	for _, s := range scopes {
+		text, ok := known[s]
+		if !ok {
+			text = s
+		}
+		lines = append(lines, scopeLine{Scope: s, Text: text})
+	}
+	return lines
+}

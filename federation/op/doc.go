@@ -1,0 +1,62 @@
+// Package op is the OpenID Provider that relying parties see: discovery, keys,
+// authorization, the upstream's callback, token, userinfo, revocation and
+// logout (OpenID Connect Core 1.0, Discovery 1.0, RP-Initiated Logout 1.0,
+// RFC 6749, RFC 6750, RFC 7009, RFC 7636, RFC 9207).
+//
+// # The way of a sign-in
+//
+// authorize proves client and redirect URI, and only then is there a request
+// that an error may be redirected for. next looks at the browser's session and
+// picks one of: silent completion, an upstream, the chooser, or an error. The
+// callback turns the upstream's answer into a login and completes. complete
+// runs the client's claims pipeline with nothing held, and then makes one
+// commit of person, session, code and events. The code goes back with the
+// redirect.
+//
+// # What is promised
+//
+//   - A visitor whom no upstream has vouched for stores nothing: not at
+//     authorize, not at the chooser, not with a forged or refused callback. A
+//     request in flight travels sealed in a cookie of its own transaction; the
+//     state that the upstream sees names that cookie and is worth nothing
+//     without it. A failed sign-in is an event only once a login was verified;
+//     before that it is a line of the audit and a count.
+//   - Nobody is redirected to an address that is not registered for the client
+//     at that moment. Whenever the user comes back from somewhere, client and
+//     redirect URI are proven again.
+//   - What is wrong is told before anything changes.
+//
+// # What is decided here
+//
+//   - Several tabs do not meet: each sign-in is a transaction of its own, at
+//     most six of them and six kilobytes in one browser, the oldest go first.
+//   - A user is asked to agree after the login, on a page of its own, with the
+//     session already begun; what was agreed to is remembered per person and
+//     client, and holds for that person only, whoever is signed in by then.
+//   - A login of another person on the same browser ends the earlier session
+//     (DESTROY); one of the same person continues it with a new login.
+//   - Who has to sign in again (prompt=login, max_age, another acr) goes back to
+//     the upstream of the session. select_account asks.
+//   - A session whose acr is known and none of acr_values is not enough, unless
+//     prompt is none: acr_values is a wish (Core §3.1.2.1).
+//   - An upstream that cannot be reached or refuses is an error at the
+//     redirect URI. One whose answer is not to be believed gets a page: the
+//     user should know, and decide whether to go back.
+//   - Scopes that are unknown or that the client may not have are left out (Core
+//     §3.1.2.1); a request without openid is refused.
+//   - A parameter that an endpoint reads and that is given twice is refused (RFC
+//     6749 §3.1), hook context parameters excepted. What it does not read is
+//     ignored, whatever it looks like. Secrets in the query are never read.
+//   - A request that another site posts comes without cookies (SameSite=Lax).
+//     It is sealed into an address of ours, and the browser sent there, so that
+//     authorization and logout by POST find the session as those by GET do.
+//   - HEAD is answered where GET changes nothing.
+//   - The browser's cookie, not the hint, is the authority at end_session; a
+//     hint that names the very session spares the user the question.
+//
+// # Errors
+//
+// render.go has the three places that an error may go: a redirect, JSON, or a
+// page. Nothing internal reaches any of them. A malfunction, of the store or of
+// a hook, is temporarily_unavailable everywhere.
+package op

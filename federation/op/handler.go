@@ -1,0 +1,132 @@
+package op
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/drawbridge-id/drawbridge/claims"
+	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/person"
+	"github.com/drawbridge-id/drawbridge/federation/session"
+	"github.com/drawbridge-id/drawbridge/federation/store"
+	"github.com/drawbridge-id/drawbridge/federation/token"
+	"github.com/drawbridge-id/drawbridge/openapi/wire"
+)
+
+// Options are what the provider is made of. All but Sealer and Observe are
+// required.
+type Options struct {
+	Engine store.Engine
+	// Sealer seals remembered consents at rest, or is nil.
+	Sealer *store.Sealer
+	// Registry is the current revision of who is configured.
+	Registry func() *federation.Registry
+	Persons  *person.Manager
+	Sessions *session.Manager
+	Keys     *token.Keyring
+	Issuer   *token.Issuer
+	// Plan adds what others want to the commits that are made here.
+	Plan    federation.Planner
+	Log     *slog.Logger
+	Now     func() time.Time
+	Observe Observer
+}
+
+// Observer hears what is counted. Its functions must not block and may be
+// called concurrently; nil ones are left out.
+type Observer struct {
+	// SignIn hears the upstream and "ok" or the error code.
+	SignIn func(upstream, result string)
+	// Refused hears each change of claims that the guard refused.
+	Refused func(v claims.Verdict)
+}
+
+// Handler serves the provider's endpoints for all tenants.
+type Handler struct {
+	o        Options
+	pages    *pages
+	consents *store.Table[consent]
+	routes   *mux.Router
+}
+
+// New makes the provider. It is an error to leave a required part out.
+func New(o Options) (*Handler, error) {
+	if o.Engine == nil || o.Registry == nil || o.Persons == nil || o.Sessions == nil || o.Keys == nil || o.Issuer == nil || o.Plan == nil || o.Log == nil || o.Now == nil {
+		return nil, errors.New("op: every part but the sealer and the observer is needed")
+	}
+	if o.Observe.SignIn == nil {
+		o.Observe.SignIn = func(string, string) {}
+	}
+	if o.Observe.Refused == nil {
+		o.Observe.Refused = func(claims.Verdict) {}
+	}
+	h := &Handler{o: o, consents: consentTable(o.Engine, o.Sealer)}
+	var err error
+	if h.pages, err = newPages(); err != nil {
+		return nil, err
+	}
+	h.routes = h.mount()
+	return h, nil
+}
+
+// mount lists the endpoints: the product reads off this list.
+func (h *Handler) mount() *mux.Router {
+	r := mux.NewRouter().UseEncodedPath().SkipClean(true)
+	r.Use(wire.NameRoute)
+	at := func(path, name string, serve http.Handler) { r.Handle(path, serve).Name(name) }
+
+	// For clients.
+	at("/.well-known/openid-configuration", "discovery", cors(h.json(reading(h.discovery))))
+	at("/jwks", "jwks", cors(h.json(reading(h.jwks))))
+	at("/token", "token", cors(h.json(methods{post: h.token})))
+	at("/userinfo", "userinfo", cors(h.bearer(methods{get: h.userinfo, head: h.userinfo, post: h.userinfo})))
+	at("/revoke", "revoke", cors(h.json(methods{post: h.revoke})))
+	// For browsers.
+	at("/authorize", "authorize", h.page(methods{get: h.authorize, post: h.authorize}))
+	at("/authorize/continue", "authorize", h.page(methods{get: h.continueAuthorize}))
+	at("/choose", "choose", h.page(methods{get: h.choose}))
+	at("/callback/{upstream}", "callback", h.page(methods{get: h.callback}))
+	at("/consent", "consent", h.page(methods{get: h.askConsent, head: h.askConsent, post: h.takeConsent}))
+	at("/end_session", "end_session", h.page(methods{get: h.endSession, post: h.endSession}))
+	at("/end_session/continue", "end_session", h.page(methods{get: h.continueEndSession}))
+	at("/end_session/confirm", "end_session_confirm", h.page(methods{post: h.confirmEndSession}))
+
+	r.NotFoundHandler = h.nowhere()
+	return r
+}
+
+// ServeHTTP finds the tenant before anything else and serves its endpoint.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	t, path, ok := h.o.Registry().Serving(r.Host, r.URL.EscapedPath())
+	if !ok {
+		h.nowhere().ServeHTTP(w, r)
+		return
+	}
+	inner := r.WithContext(context.WithValue(r.Context(), tenantKey{}, t))
+	u := *r.URL
+	u.Path, u.RawPath = path, ""
+	if unescaped, err := url.PathUnescape(path); err == nil && unescaped != path {
+		u.Path, u.RawPath = unescaped, path
+	}
+	inner.URL = &u
+	h.routes.ServeHTTP(w, inner)
+}
+
+// nowhere answers what there is no endpoint for.
+func (h *Handler) nowhere() http.Handler {
+	return h.page(endpoint(func(http.ResponseWriter, *http.Request) error { return errNoPage }))
+}
+
+type tenantKey struct{}
+
+// tenantOf is the tenant that ServeHTTP found.
+func tenantOf(r *http.Request) federation.Tenant {
+	t, _ := r.Context().Value(tenantKey{}).(federation.Tenant)
+	return t
+}

@@ -1,0 +1,95 @@
+package op
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+
+	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/person"
+	"github.com/drawbridge-id/drawbridge/federation/token"
+	"github.com/drawbridge-id/drawbridge/openapi/wire"
+)
+
+// token is the token endpoint (RFC 6749 §3.2).
+func (h *Handler) token(w http.ResponseWriter, r *http.Request) error {
+	all, err := form(r, "grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope", "client_id", "client_secret")
+	if err != nil {
+		return err
+	}
+	client, err := h.authenticate(r, all)
+	if err != nil {
+		return err
+	}
+	grant := clip(all.Get("grant_type"), 50)
+	wire.RequestInfoFrom(r.Context()).Note(slog.String("client", client.Client().ID), slog.String("grant", grant))
+	answer, err := h.exchange(r, client, all)
+	if err != nil {
+		e := public(err)
+		h.audit(r, "token refused", slog.String("client", client.Client().ID), slog.String("grant", grant),
+			slog.String("error", string(e.Code)), slog.String("cause", causeText(e)))
+		return e
+	}
+	h.audit(r, "token issued", slog.String("client", client.Client().ID), slog.String("grant", grant))
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+// exchange does what the grant type asks for.
+func (h *Handler) exchange(r *http.Request, client token.VerifiedClient, all url.Values) (token.Response, error) {
+	t := tenantOf(r)
+	switch all.Get("grant_type") {
+	case grantCode:
+		if all.Get("code") == "" {
+			return token.Response{}, federation.Fail(federation.InvalidRequest, "code is missing.")
+		}
+		return h.o.Issuer.Redeem(r.Context(), t, client, token.Redemption{
+			Code: all.Get("code"), RedirectURI: all.Get("redirect_uri"), RedirectURISent: all.Has("redirect_uri"), Verifier: all.Get("code_verifier"),
+		})
+	case grantRefresh:
+		if all.Get("refresh_token") == "" {
+			return token.Response{}, federation.Fail(federation.InvalidRequest, "refresh_token is missing.")
+		}
+		return h.o.Issuer.Refresh(r.Context(), t, client, token.RefreshRequest{Token: all.Get("refresh_token"), Scope: all.Get("scope")},
+			func(ctx context.Context, g federation.Grant, s federation.Session) (federation.Grant, error) {
+				return h.renew(r.WithContext(ctx), client.Client(), g, s)
+			})
+	case "":
+		return token.Response{}, federation.Fail(federation.InvalidRequest, "grant_type is missing.")
+	}
+	return token.Response{}, federation.Fail(federation.UnsupportedGrantType, "This grant type is not supported.")
+}
+
+// renew makes a new snapshot on a base derived anew (DESIGN decision 6): what
+// the session's login says, or, for a grant that outlived its session, what
+// the person's upstream said last.
+func (h *Handler) renew(r *http.Request, client federation.Client, g federation.Grant, s federation.Session) (federation.Grant, error) {
+	t := tenantOf(r)
+	if !client.MayUse(g.Upstream) {
+		return g, federation.Fail(federation.InvalidGrant, "The client may no longer use this identity provider.")
+	}
+	p, err := h.o.Persons.Get(r.Context(), t, g.Person)
+	switch {
+	case errors.Is(err, person.ErrNotFound) || err == nil && p.Blocked:
+		return g, federation.Fail(federation.InvalidGrant, "The account is no longer there, or is blocked.")
+	case err != nil:
+		return g, public(err)
+	}
+	upstream := p.Claims
+	if login, ok := s.Login(g.Upstream); ok {
+		upstream = login.Claims
+	}
+	result, err := h.run(r.Context(), t, client, g, grantRefresh, upstream)
+	h.judged(r, client, result)
+	if len(result.Verdicts) > 0 {
+		// The commit of a refresh is the issuer's; this event has its own.
+		h.announce(r, federation.Change{Client: client.ID, Upstream: g.Upstream, Person: &p, Verdicts: result.Verdicts}, federation.ClaimRefused)
+	}
+	if err != nil {
+		return g, public(err)
+	}
+	g.Snapshot = result.Snapshot()
+	return g, nil
+}
