@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -33,8 +34,8 @@ type AuthOptions struct {
 	Failures *Limiter
 }
 
-// Authenticate lets pass only who proves to be somebody, and puts the Caller in
-// the context. Every refusal names all schemes that are on.
+// Authenticate lets pass only who proves to be somebody, puts the Caller in the
+// context, and notes the name for the log. Every refusal names all schemes that are on.
 func Authenticate(o AuthOptions) (func(http.Handler) http.Handler, error) {
 	if len(o.Basic) == 0 && o.Bearer == nil {
 		return nil, errors.New("wire: nobody could authenticate: no credentials and no bearer tokens")
@@ -54,6 +55,7 @@ func Authenticate(o AuthOptions) (func(http.Handler) http.Handler, error) {
 				WriteError(w, r, err)
 				return
 			}
+			RequestInfoFrom(r.Context()).Note(slog.String("caller", c.Name))
 			next.ServeHTTP(w, r.WithContext(WithCaller(r.Context(), c.meet(r))))
 		})
 	}, nil

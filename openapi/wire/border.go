@@ -77,11 +77,16 @@ func (f Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // WriteError is the border: the only place where an error becomes an answer.
-// The cause goes to the request's log line.
+// The cause goes to the request's log line, which is an audit line where the
+// border refuses who calls, what for, or how often.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	problem := Public(err)
 	info := RequestInfoFrom(r.Context())
 	info.Note(slog.String("error", problem.Error()))
+	switch problem.Status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+		info.Note(slog.Bool("audit", true))
+	}
 	profile, _ := r.Context().Value(profileKey{}).(Profile)
 	media, body := profile.refine(r.Header.Values("Accept")).body(problem, info.ID)
 	maps.Copy(w.Header(), problem.header)

@@ -22,8 +22,9 @@
 //
 // From outside to inside: the ingress, which puts RequestInfo into the context,
 // Speak (dialect), Drain, SameOrigin, Authenticate, NewRouter, and Endpoint for
-// each route. Without Speak errors are problem documents. The router must not stand behind http.ServeMux, which redirects
-// paths that it would rather see otherwise.
+// each route. Without Speak errors are problem documents. The router must not
+// stand behind http.ServeMux, which redirects paths that it would rather see
+// otherwise.
 //
 // # What was decided
 //

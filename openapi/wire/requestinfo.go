@@ -69,11 +69,22 @@ func NameRoute(next http.Handler) http.Handler {
 			if name == "" {
 				name, _ = route.GetPathTemplate()
 			}
-			info := RequestInfoFrom(r.Context())
-			info.mu.Lock()
-			info.route = name
-			info.mu.Unlock()
+			RequestInfoFrom(r.Context()).name(name)
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// Named notes a route that no router of ours knows.
+func Named(route string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		RequestInfoFrom(r.Context()).name(route)
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (i *RequestInfo) name(route string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.route = route
 }

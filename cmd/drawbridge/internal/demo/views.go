@@ -147,7 +147,7 @@ func (h *home) kill(w http.ResponseWriter, r *http.Request) {
 		h.home(w, r, id, notice{Text: "Nobody is signed in.", Bad: true})
 		return
 	}
-	n := notice{}
+	var n notice
 	switch c, err := h.platform.endSession(r.Context(), signed.Session); {
 	case err != nil:
 		n = notice{Text: "The session could not be ended: " + err.Error(), Bad: true}

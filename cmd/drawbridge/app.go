@@ -1,0 +1,293 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/drawbridge-id/drawbridge/bridge"
+	"github.com/drawbridge-id/drawbridge/cmd/drawbridge/internal/edge"
+	"github.com/drawbridge-id/drawbridge/config"
+	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/op"
+	"github.com/drawbridge-id/drawbridge/federation/person"
+	"github.com/drawbridge-id/drawbridge/federation/session"
+	"github.com/drawbridge-id/drawbridge/federation/store"
+	"github.com/drawbridge-id/drawbridge/federation/store/boltstore"
+	"github.com/drawbridge-id/drawbridge/federation/token"
+	"github.com/drawbridge-id/drawbridge/openapi/wire"
+	"github.com/drawbridge-id/drawbridge/sessionhooks"
+	"github.com/drawbridge-id/drawbridge/sessionhooks/delivery"
+)
+
+// keepEvents is how long events and their data are kept.
+const keepEvents = 30 * 24 * time.Hour
+
+// App is the program: everything built, with both addresses taken, nothing
+// served before Run.
+type App struct {
+	log     *slog.Logger
+	metrics *edge.Metrics
+	health  *edge.Health
+	drain   *wire.Drain
+	build   *builder
+	live    atomic.Pointer[revision]
+	// started is what the process was started with; some of it cannot change.
+	started config.Config
+
+	engine   *boltstore.Engine
+	keys     *token.Keyring
+	persons  *person.Manager
+	sessions *session.Manager
+	issuer   *token.Issuer
+	provider *op.Handler
+	pages    *bridge.Pages
+	users    *bridge.Service
+	events   *sessionhooks.Log
+	queue    *delivery.Queue
+	worker   *delivery.Worker
+
+	// failures outlives revisions: a reload forgives nobody.
+	failures   *wire.Limiter
+	management atomic.Pointer[http.Handler]
+	listeners  struct{ public, management net.Listener }
+	tls        struct{ public, management *certificate }
+}
+
+// New builds everything straight from top to bottom: what is needed stands
+// above what needs it. On an error what was opened is closed again.
+func New(cfg config.Config, log *slog.Logger) (app *App, err error) {
+	a := &App{log: log, metrics: edge.NewMetrics(version), drain: &wire.Drain{}, started: cfg}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	if err := a.listen(cfg); err != nil {
+		return nil, err
+	}
+	sealer, err := store.NewSealer(sealingKeys(cfg))
+	if err != nil {
+		return nil, err
+	}
+	if a.engine, err = boltstore.Open(boltstore.Options{Path: cfg.Store.Path, Now: time.Now}); err != nil {
+		return nil, err
+	}
+	layout := a.engine.Layout()
+	a.build = &builder{log: log, now: time.Now, metrics: a.metrics, layout: layout, own: a.own, uuid: a.tenantUUID, hookToken: a.hookToken}
+	first, wrong := a.build.build(cfg, nil)
+	if len(wrong) > 0 {
+		return nil, located(cfg, wrong)
+	}
+	a.live.Store(first)
+	a.events = sessionhooks.NewLog(a.engine, sealer, keepEvents)
+	a.queue = delivery.NewQueue(a.engine, sealer)
+	announce := &announcer{log: a.events, queue: a.queue, live: a.live.Load}
+	if err := a.federation(cfg, sealer, announce.plan); err != nil {
+		return nil, err
+	}
+	if err := a.usersContract(cfg, sealer); err != nil {
+		return nil, err
+	}
+	if a.worker, err = a.deliveryWorker(cfg); err != nil {
+		return nil, err
+	}
+	if a.health, err = a.readiness(cfg); err != nil {
+		return nil, err
+	}
+	if a.failures, err = wire.NewLimiter(wire.LimiterOptions{Burst: 20, Every: 3 * time.Second, Keys: 10_000, Now: time.Now}); err != nil {
+		return nil, err
+	}
+	management, err := a.managementHandler(first)
+	if err != nil {
+		return nil, err
+	}
+	a.management.Store(&management)
+	return a, a.prepare()
+}
+
+// federation builds the provider's side.
+func (a *App) federation(cfg config.Config, sealer *store.Sealer, plan federation.Planner) (err error) {
+	if a.keys, err = token.NewKeyring(token.KeyringOptions{
+		Engine: a.engine, Sealer: sealer, Tenants: func() []federation.Tenant { return a.live.Load().registry.Tenants() }, Now: time.Now,
+		RotateEvery: cfg.Keys.RotateEvery, Overlap: cfg.Keys.Overlap, Log: a.log,
+	}); err != nil {
+		return err
+	}
+	if a.persons, err = person.New(person.Options{
+		Engine: a.engine, Layout: a.engine.Layout(), Sealer: sealer, Tenant: a.tenant, Plan: plan, Log: a.log,
+		EndSessions: func(ctx context.Context, t federation.Tenant, person string, cause federation.Cause, req federation.Request) error {
+			_, err := a.sessions.EndAll(ctx, t, person, cause, req)
+			return err
+		},
+	}); err != nil {
+		return err
+	}
+	if a.sessions, err = session.New(session.Options{
+		Engine: a.engine, Layout: a.engine.Layout(), Sealer: sealer, Tenant: a.tenant, Plan: plan, Person: a.persons.Get, Node: nodeName(cfg), Log: a.log,
+		Policy: func(federation.Tenant) session.Policy { return a.live.Load().policy() }, Observe: a.observeSessions(), Monotonic: monotonic(),
+	}); err != nil {
+		return err
+	}
+	if a.issuer, err = token.New(token.Options{
+		Engine: a.engine, Sealer: sealer, Keyring: a.keys, Sessions: a.sessions, Lifetimes: a.lifetimes, Log: a.log,
+	}); err != nil {
+		return err
+	}
+	a.provider, err = op.New(op.Options{
+		Engine: a.engine, Sealer: sealer, Registry: func() *federation.Registry { return a.live.Load().registry }, Persons: a.persons,
+		Sessions: a.sessions, Keys: a.keys, Issuer: a.issuer, Plan: plan, Log: a.log, Now: time.Now, Observe: a.observeSignIns(),
+	})
+	return err
+}
+
+// prepare does what must be done once before anything is served.
+func (a *App) prepare() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := a.keys.Ensure(ctx); err != nil {
+		return fmt.Errorf("make signing keys: %w", err)
+	}
+	n, _, err := a.sessions.Count(ctx)
+	if err != nil {
+		return fmt.Errorf("count sessions: %w", err)
+	}
+	a.metrics.SessionsLive(n)
+	a.metrics.Store(
+		func() uint64 { return a.engine.Stats().Commits }, func() uint64 { return a.engine.Stats().Batches },
+		func() uint64 { return a.engine.Stats().Failures }, func() int64 { return a.engine.Stats().FileBytes })
+	return nil
+}
+
+// drainTime bounds how long requests and deliveries under way may take to finish.
+const drainTime = 20 * time.Second
+
+// Run serves until the context ends, and then lets what is under way finish:
+// first no more requests, then no more work, then the store is closed. Nil is
+// a clean end.
+func (a *App) Run(ctx context.Context) error {
+	defer a.close()
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	var workers sync.WaitGroup
+	failed := make(chan error, 8)
+	run := func(name string, f func(context.Context) error) {
+		workers.Go(func() {
+			if err := f(work); err != nil {
+				failed <- fmt.Errorf("%s: %w", name, err)
+			}
+		})
+	}
+	run("store", a.engine.Run)
+	run("keys", a.keys.Run)
+	run("sessions", a.sessions.Run)
+	run("persons", a.persons.Run)
+	run("delivery", a.worker.Run)
+	run("events", a.trimEvents)
+	public := a.server("public", a.publicHandler())
+	management := a.server("management", a.managementRouter())
+	run("public listener", serve(public, a.listeners.public, a.tls.public))
+	run("management listener", serve(management, a.listeners.management, a.tls.management))
+	a.log.InfoContext(ctx, "serving", "public", a.PublicAddr(), "management", a.ManagementAddr(), "version", version)
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		a.log.ErrorContext(ctx, "stopping after a failure", "error", err)
+	}
+	a.health.Drain()
+	a.drain.Begin()
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	err = errors.Join(err, a.finish(end, "public", public), a.finish(end, "management", management))
+	stopWork()
+	workers.Wait()
+	close(failed)
+	for late := range failed {
+		err = errors.Join(err, late)
+	}
+	a.log.InfoContext(ctx, "stopped")
+	return err
+}
+
+// finish lets the requests under way end, and cuts off those that take longer
+// than the drain: a client that never finishes its request is no failure.
+func (a *App) finish(ctx context.Context, listener string, s *http.Server) error {
+	err := s.Shutdown(ctx)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	a.log.WarnContext(ctx, "requests that did not end were cut off", "listener", listener)
+	return s.Close()
+}
+
+// close gives back what New took.
+func (a *App) close() {
+	for _, l := range []net.Listener{a.listeners.public, a.listeners.management} {
+		if l != nil {
+			_ = l.Close() // closed already after a clean end
+		}
+	}
+	if a.engine != nil {
+		if err := a.engine.Close(); err != nil {
+			a.log.Error("store was not closed cleanly", "error", err)
+		}
+	}
+}
+
+// PublicAddr is the address that the public listener has.
+func (a *App) PublicAddr() string { return a.listeners.public.Addr().String() }
+
+// ManagementAddr is the address that the management listener has.
+func (a *App) ManagementAddr() string { return a.listeners.management.Addr().String() }
+
+// own are our listeners' addresses, which no outside call may reach.
+func (a *App) own() []netip.AddrPort {
+	var all []netip.AddrPort
+	for _, l := range []net.Listener{a.listeners.public, a.listeners.management} {
+		if ap, err := netip.ParseAddrPort(l.Addr().String()); err == nil {
+			all = append(all, netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()))
+		}
+	}
+	return all
+}
+
+func (a *App) tenant(id string) (federation.Tenant, bool) { return a.live.Load().registry.Tenant(id) }
+
+func (a *App) lifetimes() token.Lifetimes {
+	t := a.live.Load().cfg.Tokens
+	return token.Lifetimes{Code: t.Code, Access: t.AccessToken, ID: t.IDToken, RefreshIdle: t.RefreshIdle, RefreshMax: t.RefreshMax, RefreshGrace: t.RefreshGrace}
+}
+
+func nodeName(cfg config.Config) string {
+	if cfg.NodeName != "" {
+		return cfg.NodeName
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return "drawbridge"
+	}
+	return host
+}
+
+func sealingKeys(cfg config.Config) []store.SealingKey {
+	var keys []store.SealingKey
+	for _, k := range cfg.Store.SealingKeys {
+		keys = append(keys, store.SealingKey{ID: k.ID, Key: k.Bytes()})
+	}
+	return keys
+}
+
+// monotonic is the time since now, by the clock that nobody sets.
+func monotonic() func() time.Duration {
+	start := time.Now()
+	return func() time.Duration { return time.Since(start) }
+}

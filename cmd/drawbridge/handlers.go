@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io/fs"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/drawbridge-id/drawbridge/bridge"
+	"github.com/drawbridge-id/drawbridge/cmd/drawbridge/internal/edge"
+	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/admin"
+	"github.com/drawbridge-id/drawbridge/federation/store"
+	"github.com/drawbridge-id/drawbridge/openapi"
+	"github.com/drawbridge-id/drawbridge/openapi/wire"
+	"github.com/drawbridge-id/drawbridge/sessionhooks/delivery"
+)
+
+// maxBody is the greatest body that any route of ours reads.
+const maxBody = 64 << 10
+
+// publicHandler serves relying parties, browsers and mail links. The mail-link
+// page stands below each tenant's URL, so it is told by the end of the path.
+func (a *App) publicHandler() http.Handler {
+	pages := wire.Named("verifyEmail", a.pages)
+	return a.ingress("public", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, bridge.PagePath) {
+			pages.ServeHTTP(w, r)
+			return
+		}
+		a.provider.ServeHTTP(w, r)
+	}))
+}
+
+// managementRouter serves whatever revision of the management API is live.
+func (a *App) managementRouter() http.Handler {
+	return a.ingress("management", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		(*a.management.Load()).ServeHTTP(w, r)
+	}))
+}
+
+func (a *App) ingress(listener string, h http.Handler) http.Handler {
+	return edge.Ingress(h, edge.IngressOptions{
+		Log: a.log, Listener: listener, Proxies: a.live.Load().cfg.TrustedProxies, MaxBody: maxBody, Metrics: a.metrics, Now: time.Now,
+	})
+}
+
+// managementHandler builds the management API of a revision: open routes for
+// machines that watch, and the contract behind authentication.
+func (a *App) managementHandler(r *revision) (http.Handler, error) {
+	profile, err := wire.ParseProfile(r.cfg.Management.ErrorProfile)
+	if err != nil {
+		return nil, err
+	}
+	authenticate, err := a.authenticate(r)
+	if err != nil {
+		return nil, err
+	}
+	api := wire.NewRouter()
+	if err := a.mountAPI(api, r); err != nil {
+		return nil, err
+	}
+	watch, read := wire.NewRouter(), []string{http.MethodGet, http.MethodHead}
+	watch.HandleFunc("/healthz", a.health.Live).Methods(read...).Name("healthz")
+	watch.HandleFunc("/readyz", a.health.Readyz).Methods(read...).Name("readyz")
+	watch.Handle("/metrics", a.metrics.Handler()).Methods(read...).Name("metrics")
+	watch.HandleFunc("/openapi/{name}.yaml", document).Methods(read...).Name("openapi")
+	host, _, _ := net.SplitHostPort(a.started.Management.Listen) // checked with the file
+	watch.NotFoundHandler = a.drain.Handler(wire.SameOrigin(host)(authenticate(api)))
+	return wire.Speak(profile)(watch), nil
+}
+
+// mountAPI lists the doors of the management API.
+func (a *App) mountAPI(api *mux.Router, r *revision) error {
+	tenancy := wire.Tenancy{
+		Known: func(slug string) bool { _, ok := r.registry.Tenant(slug); return ok },
+		Slug:  r.slugOf,
+	}
+	users, err := bridge.NewHandler(bridge.HandlerOptions{Service: a.users, Slug: r.slugOf})
+	if err != nil {
+		return err
+	}
+	sessions, err := admin.New(admin.Options{Sessions: a.sessions, Tenant: a.tenant, Tenancy: tenancy, Log: a.log})
+	if err != nil {
+		return err
+	}
+	deliveries, err := delivery.NewAPI(delivery.APIOptions{
+		Queue: a.queue, Engine: a.engine, Tenancy: tenancy, Log: a.log, Replayed: a.worker.Wake,
+		Webhooks: func(tenant string) []delivery.Described { return a.live.Load().described(tenant) },
+		Place: func(slug string) (store.Place, bool) {
+			t, ok := a.tenant(slug)
+			return t.Place, ok
+		},
+	})
+	if err != nil {
+		return err
+	}
+	users.Mount(api)
+	sessions.Mount(api)
+	deliveries.Mount(api)
+	return nil
+}
+
+// authenticate takes basic credentials of the file and access tokens of ours.
+func (a *App) authenticate(r *revision) (func(http.Handler) http.Handler, error) {
+	o := wire.AuthOptions{Failures: a.failures, Bearer: a.bearer}
+	for _, c := range r.cfg.Management.Credentials {
+		if c.Weak() {
+			a.log.Warn("a management password is weak: use 16 characters or more from a generator", "username", c.Username)
+		}
+		o.Basic = append(o.Basic, wire.Credential{
+			Username: c.Username, Secrets: [][sha256.Size]byte{sha256.Sum256([]byte(c.Password.Reveal()))}, Tenants: c.Tenants, Scopes: c.Scopes,
+		})
+	}
+	return wire.Authenticate(o)
+}
+
+// bearer lets an access token of ours in, for its tenant and its scopes.
+func (a *App) bearer(ctx context.Context, given string) (wire.Caller, error) {
+	access, err := a.inspect(ctx, given)
+	if refused, ok := errors.AsType[*federation.Error](err); ok && refused.Code == federation.InvalidToken {
+		return wire.Caller{}, err
+	}
+	if err != nil {
+		return wire.Caller{}, wire.Unavailable("unavailable", "The token could not be looked at").Because(err)
+	}
+	return wire.Caller{Name: access.Grant.Client, Tenants: []string{access.Grant.Tenant}, Scopes: access.Grant.Scopes}, nil
+}
+
+// document serves a published contract.
+func document(w http.ResponseWriter, r *http.Request) {
+	text, err := openapi.Document(mux.Vars(r)["name"])
+	if errors.Is(err, fs.ErrNotExist) {
+		wire.WriteError(w, r, wire.NotFound("document_not_found", "There is no such document"))
+		return
+	}
+	if err != nil {
+		wire.WriteError(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/yaml")
+	_, _ = w.Write(text) // a client that has gone needs no answer
+}
