@@ -1,0 +1,25 @@
+// Takes Chromium through a list of steps and prints one JSON line {pages, problems}: what each page that a step led to
+// says, {name, url, status, title, text, screenshot}, and what went wrong inside the pages.
+//
+// env: STEPS (JSON list of {visit: address} · {follow: selector} to click and wait for the next page · {fill: selector,
+// value}; visit and follow take the `name` of the screenshot) · SCREENSHOTS and CHROMIUM as in browser.mjs
+import { withBrowser } from './browser.mjs';
+import { env } from './kit.mjs';
+
+console.log(JSON.stringify(await withBrowser(async (browser) => {
+  const { page } = browser;
+  const pages = [];
+  let status;
+  page.on('response', (response) => {
+    if (response.request().isNavigationRequest() && response.frame() === page.mainFrame()) status = response.status();
+  });
+  for (const step of JSON.parse(env('STEPS'))) {
+    if (step.fill) {
+      await page.locator(step.fill).fill(step.value);
+      continue;
+    }
+    const screenshot = step.visit ? await browser.visit(step.visit, step.name) : await browser.follow(step.follow, step.name);
+    pages.push({ name: step.name, url: page.url(), status, title: await page.title(), text: await page.locator('body').innerText(), screenshot });
+  }
+  return { pages, problems: browser.problems };
+})));
