@@ -1,6 +1,7 @@
 package claims
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -147,7 +148,7 @@ func (w *walker) object(depth int) (any, error) {
 	if depth > w.depth {
 		return nil, &DecodeError{Reason: TooDeep}
 	}
-	out := make(map[string]any)
+	out := make(map[string]any, w.guess(depth))
 	for w.pos++; ; w.pos++ { // past '{', later past ','
 		w.space()
 		if w.data[w.pos] == '}' {
@@ -176,6 +177,16 @@ func (w *walker) object(depth int) (any, error) {
 	return out, nil
 }
 
+// guess is about how many members the object at depth has: an outermost map that
+// grew as it is filled would be made three times. Colons are not all between
+// names and values, so no text can ask for more room than its size deserves.
+func (w *walker) guess(depth int) int {
+	if depth > 1 {
+		return 0
+	}
+	return min(bytes.Count(w.data, []byte{':'}), w.top, 64)
+}
+
 func (w *walker) array(depth int) (any, error) {
 	if depth > w.depth {
 		return nil, &DecodeError{Reason: TooDeep}
@@ -200,19 +211,19 @@ func (w *walker) array(depth int) (any, error) {
 }
 
 func (w *walker) text() (string, error) {
-	start, escaped := w.pos, false
-	for w.pos++; w.data[w.pos] != '"'; w.pos++ {
+	w.pos++
+	start, quote := w.pos, bytes.IndexByte(w.data[w.pos:], '"')
+	if plain := w.data[start : start+quote]; bytes.IndexByte(plain, '\\') < 0 {
+		w.pos += quote + 1
+		return string(plain), nil
+	}
+	for ; w.data[w.pos] != '"'; w.pos++ {
 		if w.data[w.pos] == '\\' {
-			escaped = true
 			w.pos++
 		}
 	}
+	out, ok := unescape(w.data[start:w.pos])
 	w.pos++
-	literal := w.data[start:w.pos]
-	if !escaped {
-		return string(literal[1 : len(literal)-1]), nil
-	}
-	out, ok := unescape(literal[1 : len(literal)-1])
 	if !ok {
 		return "", &DecodeError{Reason: BadValue}
 	}

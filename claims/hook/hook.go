@@ -104,10 +104,14 @@ func (h *Hook) replay(in claims.Input) (claims.Answer, error) {
 func (h *Hook) settle(ctx context.Context, in claims.Input, have claims.Set, called result, seen *Observation) (claims.Answer, error) {
 	switch called.outcome {
 	case OK, Unchanged:
-		h.save(ctx, in, deed(h.now(), have, called.answer), seen)
+		if h.remembers(in) {
+			h.save(ctx, in, deed(h.now(), have, called.answer), seen)
+		}
 		return called.answer, nil
 	case Denied:
-		h.save(ctx, in, Deed{At: h.now(), Refused: true}, seen)
+		if h.remembers(in) {
+			h.save(ctx, in, Deed{At: h.now(), Refused: true}, seen)
+		}
 		return claims.Answer{}, &claims.Denied{Step: h.id}
 	case Canceled:
 		return claims.Answer{}, claims.NewMalfunction(h.id, string(Canceled), called.cause)
@@ -137,12 +141,13 @@ func (h *Hook) allowed(have claims.Set) claims.Set {
 	return out
 }
 
-// save remembers what the hook did, if that may be needed. To fail at it does
-// not spoil this answer, only the next malfunction.
+// remembers says whether what the hook did may be needed again. A deed costs
+// more than to ask.
+func (h *Hook) remembers(in claims.Input) bool { return h.onFailure == LastGood && in.Mode == "" }
+
+// save remembers what the hook did. To fail at it does not spoil this answer,
+// only the next malfunction.
 func (h *Hook) save(ctx context.Context, in claims.Input, d Deed, seen *Observation) {
-	if h.onFailure != LastGood || in.Mode != "" {
-		return
-	}
 	k, err := key(h.id, in)
 	if err == nil {
 		err = h.remember.Save(ctx, k, d)

@@ -65,7 +65,7 @@ func readFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()                                         //nolint:errcheck // it was only read
+	defer f.Close()
 	_ = f.SetReadDeadline(time.Now().Add(10 * time.Second)) // pipes have deadlines; files need none
 	return io.ReadAll(io.LimitReader(f, mostRead))
 }

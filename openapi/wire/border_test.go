@@ -197,3 +197,40 @@ func TestDrain(t *testing.T) {
 		t.Errorf("after: %d %v", res.StatusCode, res.Header)
 	}
 }
+
+// What the border refuses is an audit line; who was let in is named.
+func TestTheLogLineOfARequest(t *testing.T) {
+	auth, err := Authenticate(AuthOptions{Basic: []Credential{{Username: "platform", Secrets: hashes("secret")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		secret string
+		err    error
+		want   map[string]bool
+	}{
+		"wrong secret":   {"guess", nil, map[string]bool{"audit": true, "caller": false, "error": true}},
+		"let in":         {"secret", nil, map[string]bool{"audit": false, "caller": true, "error": false}},
+		"not allowed":    {"secret", Forbidden("no"), map[string]bool{"audit": true, "caller": true, "error": true}},
+		"too often":      {"secret", TooMany(time.Second), map[string]bool{"audit": true, "caller": true, "error": true}},
+		"merely missing": {"secret", NotFound("x_not_found", "X"), map[string]bool{"audit": false, "caller": true, "error": true}},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.SetBasicAuth("platform", c.secret)
+		info := &RequestInfo{ID: "1"}
+		h := Named("the route", auth(Endpoint(func(http.ResponseWriter, *http.Request) error { return c.err })))
+		h.ServeHTTP(httptest.NewRecorder(), r.WithContext(WithRequestInfo(r.Context(), info)))
+		got := map[string]bool{}
+		for _, note := range info.Notes() {
+			got[note.Key] = true
+		}
+		for key, want := range c.want {
+			if got[key] != want {
+				t.Errorf("%s: %s is there: %v", name, key, got[key])
+			}
+		}
+		if info.Route() != "the route" {
+			t.Errorf("%s: route %q", name, info.Route())
+		}
+	}
+}

@@ -42,24 +42,26 @@ func (s *shift) fly(held context.Context, d due) landing {
 		return s.leave(held, d, failedRest) // called off: whoever has the lease now tries again
 	}
 	a := Attempt{At: began, Took: took, Status: o.Status, Result: string(o.Verdict), Reason: o.Reason}
-	return s.record(held, d, row.Value.Sender, o, a)
+	return s.record(held, d, row, o, a)
 }
 
 // record commits what became of the attempt. Where the job has moved under us
 // (a replay), the attempt is recorded upon what is there now.
-func (s *shift) record(held context.Context, d due, sender string, o Outcome, a Attempt) landing {
+func (s *shift) record(held context.Context, d due, row store.Row[Job], o Outcome, a Attempt) landing {
 	chance := jitter()
 	var j Job
-	_, err := s.tenure.commit(held, func(ctx context.Context) ([]store.Op, error) {
-		row, err := s.w.o.Queue.jobs.Get(ctx, d.at, d.key)
-		if err != nil {
-			return nil, err
+	moved := false
+	_, err := s.tenure.commit(held, func(ctx context.Context) (ops []store.Op, err error) {
+		if moved {
+			if row, err = s.w.o.Queue.jobs.Get(ctx, d.at, d.key); err != nil {
+				return nil, err
+			}
 		}
-		var ops []store.Op
+		moved = true
 		j, ops = s.w.o.Queue.settle(d.at, row, o, a, s.w.o.Schedule, chance)
 		return ops, nil
 	})
-	s.w.o.Observe.attempt(sender, o.Reason)
+	s.w.o.Observe.attempt(row.Value.Sender, o.Reason)
 	if err != nil {
 		s.w.o.Log.WarnContext(held, "an attempt was not recorded; the delivery will be tried again",
 			"job", d.key, "tenant", d.at.Tenant, "reason", o.Reason, "error", err)

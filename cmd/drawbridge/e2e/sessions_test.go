@@ -50,36 +50,45 @@ func TestSessionsAreListedAndKilled(t *testing.T) {
 
 func TestASessionIdlesOut(t *testing.T) {
 	t.Parallel() // it waits for two deadlines
+	const idleTime = 3 * time.Second
 	at := freeAddr(t)
 	w := startWorld(t, func(_ *world, file settings) {
 		file["clients"] = []any{clientOf("plain", at, nil)}
-		file["session"] = map[string]any{"idle_timeout": "3s", "max_lifetime": "7s"}
+		file["session"] = map[string]any{"idle_timeout": idleTime.String(), "max_lifetime": "7s"}
 	})
 	party := w.party(t, "plain", at, nil)
 	_, idle := signIn(t, party, "alice")
+	began := time.Now()
 	_, busy := signIn(t, party, "bob")
 	sid, _ := idle.Claims["sid"].(string)
 	other, _ := busy.Claims["sid"].(string)
 
-	stop := time.After(patience)
-	for ended := false; !ended; {
-		c := bearerCaller(w.bridge, busy.Tokens.AccessToken) // activity
-		c.base = w.bridge.publicURL
-		ended = c.call(t, http.MethodGet, "/userinfo", nil).status == http.StatusUnauthorized
-		select {
-		case <-stop:
-			t.Fatal("a session outlives its greatest lifetime")
-		case <-time.After(200 * time.Millisecond):
-		}
+	causes := []string{"MAX_TIMEOUT"}
+	if pause := w.keepsBusy(t, busy, began); pause > idleTime/2 { // the machine did not let the test be as busy as it meant to be
+		causes = append(causes, "IDLE_TIMEOUT")
 	}
 	if told := w.awaitEnding(t, sid); told.Event != "IDLE_TIMEOUT" || told.User != idle.Claims["sub"] {
 		t.Errorf("the webhook about the idle session says %+v", told)
 	}
-	if told := w.awaitEnding(t, other); told.Event != "MAX_TIMEOUT" || told.User != busy.Claims["sub"] {
-		t.Errorf("the webhook about the busy session says %+v", told)
+	if told := w.awaitEnding(t, other); !slices.Contains(causes, told.Event) || told.User != busy.Claims["sub"] {
+		t.Errorf("the webhook about the busy session says %+v, want %v", told, causes)
 	}
 	w.userinfo(t, idle.Tokens.AccessToken, http.StatusUnauthorized)
 	if all := w.endings(t); len(all) != 2 {
 		t.Errorf("%d webhooks about two sessions: %+v", len(all), all)
 	}
+}
+
+// keepsBusy asks for userinfo, which is activity, until the session is over, and returns the longest time without an
+// answer since `last`.
+func (w *world) keepsBusy(t *testing.T, who signedIn, last time.Time) (pause time.Duration) {
+	t.Helper()
+	c := bearerCaller(w.bridge, who.Tokens.AccessToken)
+	c.base = w.bridge.publicURL
+	eventually(t, "the greatest lifetime of a busy session", func() bool {
+		over := c.call(t, http.MethodGet, "/userinfo", nil).status == http.StatusUnauthorized
+		pause, last = max(pause, time.Since(last)), time.Now()
+		return over
+	})
+	return pause
 }

@@ -131,3 +131,35 @@ func TestIngressLogsOnceCountsOnceAndSurvivesPanics(t *testing.T) {
 		t.Error("the request was not counted")
 	}
 }
+
+// A method that a stranger makes up reaches neither the log nor a label.
+func TestMadeUpMethods(t *testing.T) {
+	var out bytes.Buffer
+	m := NewMetrics("test")
+	h := Ingress(http.NotFoundHandler(), IngressOptions{Log: slog.New(slog.NewJSONHandler(&out, nil)), Listener: "public", MaxBody: 10, Metrics: m, Now: time.Now})
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Method = strings.Repeat("MADEUP", 100)
+	h.ServeHTTP(httptest.NewRecorder(), r)
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if text := out.String() + w.Body.String(); strings.Contains(text, "MADEUP") || !strings.Contains(text, `method="other"`) {
+		t.Error("the method was repeated")
+	}
+}
+
+// Only timeouts have a lag: a sign-out is noticed when it happens.
+func TestLagOfTimeouts(t *testing.T) {
+	m := NewMetrics("test")
+	m.SessionsLive(3)
+	m.SessionEnded("LOGOUT")
+	m.SessionEnded("IDLE_TIMEOUT")
+	m.TimeoutDetected(2 * time.Second)
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	for _, line := range []string{"drawbridge_timeout_detection_lag_seconds_count 1", "drawbridge_timeout_detection_lag_seconds_sum 2", "drawbridge_sessions_live 1",
+		`drawbridge_session_ends_total{cause="LOGOUT"} 1`} {
+		if !strings.Contains(w.Body.String(), line+"\n") {
+			t.Errorf("%s is missing", line)
+		}
+	}
+}
