@@ -27,11 +27,25 @@ func (p *Pipeline) Check(examples []Example) []error {
 	var out []error
 	for i, example := range examples {
 		if err := p.holds(example); err != nil {
-			out = append(out, fmt.Errorf("example %s: %w", example.label(i), err))
+			out = append(out, &ExampleError{Index: i, label: example.label(i), cause: err})
 		}
 	}
 	return out
 }
+
+// ExampleError is an example that does not come out as expected. Its text holds
+// the operator's own claims.
+type ExampleError struct {
+	Index int // position among the examples
+	label string
+	cause error
+}
+
+// Error says which example, and what is different.
+func (e *ExampleError) Error() string { return "example " + e.label + ": " + e.cause.Error() }
+
+// Unwrap is what is different.
+func (e *ExampleError) Unwrap() error { return e.cause }
 
 func (e Example) label(i int) string {
 	if e.Name == "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"slices"
 	"time"
 
@@ -185,7 +186,7 @@ func endValues(c federation.Change) sessionhooks.Values {
 		sessionhooks.PropertyAMLBCookie: s.Node, sessionhooks.PropertyAuthInstant: s.Began.UTC().Format(time.RFC3339),
 		sessionhooks.PropertyAuthLevel: fmt.Sprint(s.Level), sessionhooks.PropertyFullLoginURL: s.FullLoginURL,
 		sessionhooks.PropertyHost: s.Origin.Addr, sessionhooks.PropertyHostName: s.Origin.Host, sessionhooks.PropertyLocale: s.Origin.Locale,
-		sessionhooks.PropertyLoginURL: s.LoginURL, sessionhooks.PropertyOidcSid: s.ID, sessionhooks.PropertyOrganization: s.Tenant,
+		sessionhooks.PropertyLoginURL: loginPath(s.LoginURL), sessionhooks.PropertyOidcSid: s.ID, sessionhooks.PropertyOrganization: s.Tenant,
 		sessionhooks.PropertyPrincipal: who, sessionhooks.PropertyUniversalIdentifier: who, sessionhooks.PropertyService: service,
 		sessionhooks.PropertySuccessURL: s.SuccessURL, sessionhooks.PropertyUserID: s.Person, sessionhooks.PropertyUserToken: userToken(c),
 		sessionhooks.PropertyXUSRef: s.Reference,
@@ -196,6 +197,15 @@ func endValues(c federation.Change) sessionhooks.Values {
 		}
 	}
 	return sessionhooks.NewValues(values, s.Properties)
+}
+
+// loginPath is the path of the page at which sign-in began.
+func loginPath(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.EscapedPath()
 }
 
 // userToken is the name that the user is known by.

@@ -30,7 +30,7 @@ func knownSession() *federation.Session {
 		Logins: []federation.Login{{Upstream: "corp", IDToken: "the-id-token", RefreshToken: "the-refresh-token"}, {Upstream: "second"}},
 		Began:  began(), Active: began(), Idle: time.Minute, Max: time.Hour, Level: 2, AuditID: "the-audit-id", Reference: "the-reference", Node: "node-1",
 		Origin:   federation.Request{Addr: "192.0.2.7", Host: "login.example.org", UserAgent: "Browser/1", Locale: "nl"},
-		LoginURL: "/authorize", FullLoginURL: "https://login.example.org/authorize?client_id=shop", SuccessURL: "https://shop.example/callback",
+		LoginURL: "https://login.example.org/authorize", FullLoginURL: "https://login.example.org/authorize?client_id=shop", SuccessURL: "https://shop.example/callback",
 		Properties: map[string]string{"brand": "blue", "UserId": "forged"}, Webhooks: []string{"tell", "only-logout", "removed"},
 	}
 }

@@ -153,6 +153,13 @@ func (a *App) federation(cfg config.Config, sealer *store.Sealer, plan federatio
 func (a *App) prepare() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
+	for p := range a.engine.Layout().Partitions {
+		// One process opens the file, and this one holds no lease yet: a lease
+		// that stands was a dead process's, and would hold up deliveries.
+		if err := store.FreeLeases(ctx, a.engine, store.Partition(p)); err != nil {
+			return fmt.Errorf("free leases: %w", err)
+		}
+	}
 	if err := a.keys.Ensure(ctx); err != nil {
 		return fmt.Errorf("make signing keys: %w", err)
 	}

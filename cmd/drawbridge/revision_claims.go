@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -84,7 +85,11 @@ func (b *builder) clients(cfg config.Config, r *revision) ([]federation.Client, 
 			continue
 		}
 		for _, failed := range pipeline.Check(examples(c)) {
-			wrong = append(wrong, problem{path + ".claims.examples", failed.Error()})
+			at := path + ".claims.examples"
+			if e, ok := errors.AsType[*claims.ExampleError](failed); ok {
+				at += fmt.Sprintf("[%d]", e.Index)
+			}
+			wrong = append(wrong, problem{at, failed.Error()})
 		}
 		all = append(all, clientOf(cfg, c, pipeline))
 	}

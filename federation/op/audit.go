@@ -16,7 +16,7 @@ import (
 func (h *Handler) audit(r *http.Request, what string, attrs ...slog.Attr) {
 	attrs = append([]slog.Attr{slog.Bool("audit", true), slog.String("tenant", tenantOf(r).ID),
 		slog.String("request_id", wire.RequestInfoFrom(r.Context()).ID)}, attrs...)
-	h.o.Log.LogAttrs(r.Context(), slog.LevelInfo, what, attrs...)
+	h.o.Log.LogAttrs(r.Context(), slog.LevelInfo, what, attrs...) //nolint:sloglint // the callers' messages are constants
 }
 
 // note puts the error on the request's log line; the cause only there.

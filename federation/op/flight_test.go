@@ -103,6 +103,23 @@ func flightConsent(p *party, l landing, b *browser) landing {
 	return b.press(l.shows(p.t, "consent", 200), "allow")
 }
 
+// TestLogoutMidFlight: a way back that is gone is not taken.
+func TestLogoutMidFlight(t *testing.T) {
+	s := &setup{two: true}
+	h := open(t, two)
+	wide, b := h.party("default", "wide"), h.browser()
+	wide.code(b.get(wide.ask("login_hint", "a@corp.example")))
+	form := url.Values{"client_id": {"wide"}, "post_logout_redirect_uri": {"https://shop.example/bye"}}
+	posted := h.browser().step(b.request(http.MethodPost, h.URL+"/end_session", form)).url
+	page := b.get(wide.bye("client_id", "wide", "post_logout_redirect_uri", "https://shop.example/bye")).shows(t, "logout", 200)
+	h.gone(s, func(c *federation.Client) bool { c.PostLogoutRedirectURIs = nil; return true })
+	h.unchanged("a logout whose way back is gone", func() {
+		b.get(posted.String()).shows(t, "error", 400)
+		b.press(page, "sign-out").shows(t, "error", 400)
+	})
+	b.press(b.get(h.URL+"/end_session"), "sign-out").shows(t, "signed-out", 200)
+}
+
 func TestTokensOfAClientThatIsGone(t *testing.T) {
 	s := &setup{}
 	h := open(t)
@@ -195,7 +212,9 @@ func TestStoreThatFails(t *testing.T) {
 	got := shop.signIn(b)
 	code := shop.code(b.get(shop.ask()))
 	for name, arm := range map[string]func(){
-		"all":    func() { h.engine.arm(func([]storeOp) error { return errBroken }, func(storeKey) error { return errBroken }) },
+		"all": func() {
+			h.engine.arm(func([]storeOp) error { return errBroken }, func(storeKey) error { return errBroken })
+		},
 		"writes": func() { h.engine.arm(func([]storeOp) error { return errBroken }, nil) },
 		"lost":   func() { h.engine.arm(func([]storeOp) error { return store.ErrUnknown }, nil) },
 	} {

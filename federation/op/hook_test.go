@@ -105,6 +105,18 @@ func TestHookThatForges(t *testing.T) {
 	}
 }
 
+// TestStrictGuard fails the sign-in, and tells why all the same.
+func TestStrictGuard(t *testing.T) {
+	h := open(t)
+	strict, b := h.party("default", "strict"), h.browser()
+	h.hooks.says(200, `{"claims":{"sub":"root"}}`)
+	strict.refused(b.get(strict.ask()), federation.TemporarilyUnavailable)
+	told, failed := h.events(federation.ClaimRefused), h.events(federation.SignInFailed)
+	if len(told) != 1 || len(told[0].Verdicts) != 1 || told[0].Verdicts[0].Claim != "sub" || len(failed) != 1 || b.session("default") != "" {
+		t.Errorf("%+v %+v", told, failed)
+	}
+}
+
 func TestHookThatRefuses(t *testing.T) {
 	h := open(t)
 	hooked, b := h.party("default", "hooked"), h.browser()

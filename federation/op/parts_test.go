@@ -243,7 +243,7 @@ func (l *lines) has(words ...string) bool {
 // clients are those of every tenant.
 func (h *house) clients(s *setup) []federation.Client {
 	h.t.Helper()
-	plain, hooked := h.pipeline(), h.pipeline(h.stage(s.hook))
+	plain, hooked, strict := h.pipeline(false), h.pipeline(false, h.stage(s.hook)), h.pipeline(true, h.stage(s.hook))
 	var all []federation.Client
 	for _, tenant := range []string{"default", "acme", "solo"} {
 		shop := federation.Client{
@@ -276,15 +276,16 @@ func (h *house) clients(s *setup) []federation.Client {
 			c.Pipeline, c.HookParams = hooked, []string{"channel", "tier"}
 			c.HookContext = map[string][]string{"tier": {"gold"}}
 		})
+		with("strict", func(c *federation.Client) { c.Pipeline = strict })
 		with("once", func(c *federation.Client) { c.GrantTypes = []string{"authorization_code"} })
 	}
 	return all
 }
 
 // pipeline maps one claim into the ID token and asks the stages.
-func (h *house) pipeline(stages ...claims.Stage) *claims.Pipeline {
+func (h *house) pipeline(strict bool, stages ...claims.Stage) *claims.Pipeline {
 	h.t.Helper()
-	guard, err := claims.NewGuard(nil, false)
+	guard, err := claims.NewGuard(nil, strict)
 	must(h.t, err)
 	mapping, err := claims.Compile([]claims.Rule{{Claim: "department", From: []string{"dept"}}, {Claim: "group_permissions", From: []string{"groups"}}})
 	must(h.t, err)

@@ -215,7 +215,7 @@ func (p *party) claims(id string) map[string]any {
 	p.t.Helper()
 	var set jose.JSONWebKeySet
 	must(p.t, json.Unmarshal([]byte(p.send(http.MethodGet, "/jwks", "").page), &set))
-	jws, err := jose.ParseSigned(id, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(p.client.IDTokenAlg)})
+	jws, err := jose.ParseSignedCompact(id, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(p.client.IDTokenAlg)})
 	must(p.t, err)
 	keys := set.Key(jws.Signatures[0].Protected.KeyID)
 	if len(keys) != 1 {

@@ -20,10 +20,13 @@ func (p *party) at(got tokens) float64 {
 }
 
 // pass moves the clock on, for the provider as well.
-func (h *house) pass(d time.Duration) {
+func (h *house) pass(d time.Duration) { h.passFor(d, "alice") }
+
+// passFor has somebody else sign in from then on.
+func (h *house) passFor(d time.Duration, subject string) {
 	h.clock.advance(d)
 	now := h.clock.now()
-	h.corp.Set(upstreamtest.Knobs{Claims: map[string]any{"iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(), "auth_time": now.Unix()}})
+	h.corp.Set(upstreamtest.Knobs{Subject: subject, Claims: map[string]any{"iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(), "auth_time": now.Unix()}})
 }
 
 func TestPrompt(t *testing.T) {
@@ -138,6 +141,10 @@ func TestHints(t *testing.T) {
 	shop.refused(alice.get(shop.ask("id_token_hint", bobs)), federation.LoginRequired)
 	if alice.session("default") != session {
 		t.Error("the wrong user changed the session")
+	}
+	h.passFor(0, "bob")
+	if got := shop.signIn(alice, "id_token_hint", bobs); shop.claims(got.ID)["sub"] != shop.claims(bobs)["sub"] {
+		t.Error("the user who was asked for could not sign in")
 	}
 	shop.signIn(alice, "login_hint", "alice@elsewhere.example", "display", "popup", "ui_locales", "nl en", "claims_locales", "nl", "extra", "foobar")
 }

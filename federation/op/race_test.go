@@ -4,16 +4,27 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/drawbridge-id/drawbridge/federation"
 )
 
 // TestFirstSignInsRace: one person, whoever is first, and a session for each.
+// The hook holds all of them back until each has found nobody.
 func TestFirstSignInsRace(t *testing.T) {
 	h := open(t)
 	const n = 20
-	shop := h.party("default", "shop")
+	shop := h.party("default", "hooked")
+	var waiting atomic.Int64
+	everybody := make(chan struct{})
+	h.hooks.does(func(w http.ResponseWriter, _ *http.Request) {
+		if waiting.Add(1) == n {
+			close(everybody)
+		}
+		<-everybody
+		w.WriteHeader(http.StatusNoContent)
+	})
 	browsers, backs := make([]*browser, n), make([]*url.URL, n)
 	for i := range n {
 		browsers[i] = h.browser()

@@ -112,7 +112,7 @@ func (h *Handler) page(d door) http.Handler {
 		}
 		retryAfter(w, e)
 		p := errorPage{Text: e.Description, Code: string(e.Code), Request: wire.RequestInfoFrom(r.Context()).ID}
-		status := pageStatus(e)
+		status := e.Status
 		if status == http.StatusNotFound || status == http.StatusMethodNotAllowed {
 			p.Code = "" // there was no protocol to speak
 		}
@@ -124,15 +124,6 @@ func (h *Handler) page(d door) http.Handler {
 		}
 		h.pages.write(w, status, "error", p, "")
 	})
-}
-
-// pageStatus is the status of a page. A page challenges nobody, so it cannot
-// be 401 (RFC 9110 §15.5.2).
-func pageStatus(e *federation.Error) int {
-	if e.Status == http.StatusUnauthorized {
-		return http.StatusBadRequest
-	}
-	return e.Status
 }
 
 // withParams adds parameters to a registered URI, whose own query it keeps byte

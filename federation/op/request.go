@@ -190,7 +190,7 @@ func validChallenge(given string) bool {
 // Core 1.0 §11).
 func scopes(client federation.Client, text string) ([]string, error) {
 	var granted []string
-	for _, s := range strings.Fields(text) {
+	for s := range strings.FieldsSeq(text) {
 		if s == offlineAccess && !client.MayGrant(grantRefresh) {
 			continue
 		}
@@ -206,7 +206,7 @@ func scopes(client federation.Client, text string) ([]string, error) {
 
 func prompt(text string) ([]string, error) {
 	var values []string
-	for _, v := range strings.Fields(text) {
+	for v := range strings.FieldsSeq(text) {
 		switch v {
 		case "none", "login", "consent", "select_account":
 		default:

@@ -100,6 +100,10 @@ func TestEveryKindOfClient(t *testing.T) {
 			}
 		})
 	}
+	once := h.party("default", "once")
+	if got := once.signIn(h.browser(), "scope", "openid offline_access"); got.Scope != "openid" {
+		t.Errorf("a client that cannot refresh has %q", got.Scope)
+	}
 	post := h.party("default", "post")
 	code := post.code(h.browser().get(post.ask()))
 	form := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {"https://post.example/cb"}, "client_id": {"post"}, "client_secret": {"old"}}
@@ -134,6 +138,10 @@ func TestCodesAndTokens(t *testing.T) {
 	}
 	if narrow := shop.refresh(next.Refresh, "scope", "openid"); narrow.Scope != "openid" || shop.userinfo(narrow.Access)["email"] != nil {
 		t.Errorf("%+v", narrow)
+	}
+	if blind := shop.refresh(shop.signIn(b).Refresh, "scope", "email"); blind.Scope != "email" || blind.ID != "" ||
+		!strings.Contains(shop.send("GET", "/userinfo", "", "Authorization", "Bearer "+blind.Access).header.Get("WWW-Authenticate"), `error="insufficient_scope"`) {
+		t.Errorf("a token without openid: %+v", blind)
 	}
 	h.clock.advance(11 * time.Second)
 	if stale := shop.refresh(got.Refresh); stale.Error != "invalid_grant" || shop.live(next.Access) {

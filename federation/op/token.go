@@ -67,9 +67,6 @@ func (h *Handler) exchange(r *http.Request, client token.VerifiedClient, all url
 // the person's upstream said last.
 func (h *Handler) renew(r *http.Request, client federation.Client, g federation.Grant, s federation.Session) (federation.Grant, error) {
 	t := tenantOf(r)
-	if !client.MayUse(g.Upstream) {
-		return g, federation.Fail(federation.InvalidGrant, "The client may no longer use this identity provider.")
-	}
 	p, err := h.o.Persons.Get(r.Context(), t, g.Person)
 	switch {
 	case errors.Is(err, person.ErrNotFound) || err == nil && p.Blocked:

@@ -89,3 +89,27 @@ func TestLeaseKeepsErrors(t *testing.T) {
 		t.Errorf("a renewal that failed answers %+v, want the old lease", kept)
 	}
 }
+
+func TestFreeLeasesLetsTheNextOneIn(t *testing.T) {
+	eng, at := newMemory(), Place{Partition: 2}
+	dead, err := Acquire(t.Context(), eng, at, "deliver", "dead", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := Acquire(t.Context(), eng, Place{Partition: 1}, "deliver", "other", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := FreeLeases(t.Context(), eng, at.Partition); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Acquire(t.Context(), eng, at, "deliver", "next", time.Hour); err != nil {
+		t.Errorf("after freeing: %v", err)
+	}
+	if _, err := eng.Commit(t.Context(), dead.Fence(), Put(at.Key("cursor", "a"), nil, time.Time{})); !errors.Is(err, ErrConflict) {
+		t.Errorf("the dead one's write: %v", err)
+	}
+	if _, err := eng.Commit(t.Context(), other.Fence(), Put(Place{Partition: 1}.Key("cursor", "a"), nil, time.Time{})); err != nil {
+		t.Errorf("another partition's lease was freed: %v", err)
+	}
+}

@@ -22,8 +22,7 @@ func (s *shift) fly(held context.Context, d due) landing {
 	case errors.Is(err, store.ErrNotFound):
 		return s.clear(held, d)
 	case err != nil:
-		s.w.o.Log.WarnContext(held, "a due delivery cannot be read", "job", d.key, "tenant", d.at.Tenant, "error", err)
-		return s.leave(held, d, spoiltRest)
+		return s.unread(held, d, err)
 	case row.Value.State != Pending || row.Value.Due != d.id:
 		return s.clear(held, d)
 	}
@@ -43,6 +42,18 @@ func (s *shift) fly(held context.Context, d due) landing {
 	}
 	a := Attempt{At: began, Took: took, Status: o.Status, Result: string(o.Verdict), Reason: o.Reason}
 	return s.record(held, d, row, o, a)
+}
+
+// unread leaves a job alone that cannot be read: for a while, where another
+// version or another key may be needed.
+func (s *shift) unread(held context.Context, d due, err error) landing {
+	if held.Err() == nil {
+		s.w.o.Log.WarnContext(held, "a due delivery cannot be read", "job", d.key, "tenant", d.at.Tenant, "error", err)
+	}
+	if errors.Is(err, store.ErrNewer) || errors.Is(err, store.ErrSealed) {
+		return s.leave(held, d, spoiltRest)
+	}
+	return s.leave(held, d, failedRest)
 }
 
 // record commits what became of the attempt. Where the job has moved under us

@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -97,6 +98,27 @@ func TestManyThatHangHoldUpNobody(t *testing.T) {
 			if worst, n := h.latency(&r, target); n == 0 || worst > 5*time.Millisecond {
 				t.Errorf("%s: %d were sent, the slowest after %v", target, n, worst)
 			}
+		}
+	})
+}
+
+// One job of the quick among forty of the one that hangs, far more than is kept
+// in mind of either.
+func TestABacklogInBetweenHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		var r receiver
+		began := time.Now()
+		due := func(j *delivery.Job) {
+			j.Next = began.Add(-time.Hour + time.Duration(rand.IntN(1000))*time.Millisecond)
+		}
+		h.fill(16_000, "slow", due)
+		h.fill(400, "quick", due)
+		h.worker(hangs(&r))
+		time.Sleep(500 * time.Millisecond)
+		synctest.Wait()
+		if n := r.count("quick"); n != 400 {
+			t.Errorf("%d of 400 were sent", n)
 		}
 	})
 }

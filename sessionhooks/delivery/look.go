@@ -16,8 +16,8 @@ const (
 	// lookAgain is how soon a wake-up is followed by a second look: whoever wakes
 	// us may do so a moment before the commit.
 	lookAgain = 25 * time.Millisecond
-	// lookBack is how far behind the newest that was seen a look for news
-	// begins: commits do not come in the order of their due times.
+	// lookBack is how far behind the last look one for news begins: commits do
+	// not come in the order of their due times.
 	lookBack = 200 * time.Millisecond
 	// lookCost is how rare a look at everything becomes for each due record
 	// there is: at a microsecond for each, a twentieth of a core.
@@ -28,8 +28,9 @@ const (
 
 // look is a walk through the due records, in slices.
 type look struct {
+	open  bool
+	began time.Time
 	after string
-	under bool // way
 	seen  int
 }
 
@@ -43,11 +44,9 @@ type lookout struct {
 	news, all look
 	// woken says that there may be news.
 	woken bool
-	// newest is the last due record that was seen, next when there will be news,
-	// and allAt when everything is to be looked at again.
-	newest string
-	next   time.Time
-	allAt  time.Time
+	// upTo is until when everything due has been seen, but for what comes late;
+	// next is when there will be news, allAt when to look at everything again.
+	upTo, next, allAt time.Time
 }
 
 // expect notes that there will be news at a time, if that is set.
@@ -68,26 +67,24 @@ func (o *lookout) rest(now time.Time) time.Duration {
 
 // run looks for what a turn may look for; more says that there is more of it.
 func (o *lookout) run(ctx context.Context, now time.Time) (more bool, err error) {
-	if o.woken && !o.news.under || !o.next.IsZero() && !o.next.After(now) {
-		o.news, o.next = look{after: o.recent(), under: true}, time.Time{}
+	if !o.news.open && (o.woken || !o.next.IsZero() && !o.next.After(now)) {
+		o.news, o.next = look{open: true, began: now, after: store.DueID(o.upTo.Add(-lookBack), "")}, time.Time{}
 		if o.woken {
 			o.expect(now.Add(lookAgain))
 		}
 		o.woken = false
 	}
-	if !o.all.under && !now.Before(o.allAt) {
+	if !o.all.open && !now.Before(o.allAt) {
 		o.board.wake(now)
-		o.all = look{under: true}
+		o.all = look{open: true, began: now}
 	}
-	for _, l := range []*look{&o.news, &o.all} {
-		if !l.under {
-			continue
-		}
-		if err := o.slice(ctx, l, now); err != nil {
-			return false, err
-		}
+	if err := o.slice(ctx, &o.news, now); err != nil {
+		return false, err
 	}
-	if !o.all.under && !now.Before(o.allAt) {
+	if err := o.slice(ctx, &o.all, now); err != nil {
+		return false, err
+	}
+	if !o.all.open && !now.Before(o.allAt) {
 		o.allAt = now.Add(max(idleWait, time.Duration(o.all.seen)*lookCost))
 	}
 	if l := o.board.hungry(); l != nil {
@@ -95,30 +92,23 @@ func (o *lookout) run(ctx context.Context, now time.Time) (more bool, err error)
 			return false, err
 		}
 	}
-	return o.woken || o.news.under || o.all.under || o.board.hungry() != nil, nil
+	return o.woken || o.news.open || o.all.open || o.board.hungry() != nil, nil
 }
 
-// recent is where news begin.
-func (o *lookout) recent() string {
-	if o.newest == "" {
-		return ""
-	}
-	when, _, err := store.ParseDueID(o.newest)
-	if err != nil {
-		return ""
-	}
-	return store.DueID(when.Add(-lookBack), "")
-}
-
-// slice goes on with a walk.
+// slice goes on with a walk that is open.
 func (o *lookout) slice(ctx context.Context, l *look, now time.Time) error {
+	if !l.open {
+		return nil
+	}
 	last, end, err := o.read(ctx, l.after, now, func(d due) bool {
 		l.seen++
-		o.newest = max(o.newest, d.id)
 		o.board.offer(d)
 		return true
 	})
-	l.after, l.under = last, err != nil || !end
+	l.after = last
+	if err == nil && end {
+		l.open, o.upTo = false, l.began
+	}
 	return err
 }
 

@@ -48,8 +48,8 @@ func (o Observer) missing(hook string, names []string) {
 
 // try makes one attempt within its time. Whatever the sender does, there is an
 // outcome: a panic is a failure like others, and of this job alone.
-func try(ctx context.Context, time time.Duration, send func(context.Context) Outcome) (o Outcome) {
-	ctx, cancel := context.WithTimeout(ctx, time)
+func try(ctx context.Context, limit time.Duration, send func(context.Context) Outcome) (o Outcome) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	defer func() {
 		if r := recover(); r != nil {

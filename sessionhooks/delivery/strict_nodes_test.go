@@ -217,6 +217,9 @@ func TestStreamsComeAndGo(t *testing.T) {
 		if k.count() != 2 || other.count() != 2 {
 			t.Error("what is gone was sent to")
 		}
+		if h.logs.count("WARN") != 0 {
+			t.Error("the stream of another partition was run")
+		}
 	})
 }
 

@@ -129,39 +129,36 @@ func (t *tenure) fits(now time.Time, timeout time.Duration) bool {
 func (t *tenure) commit(ctx context.Context, plan func(context.Context) ([]store.Op, error)) (store.Version, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 	defer cancel()
-	again := false
-	return store.Update(ctx, t.eng, func(ctx context.Context) ([]store.Op, error) {
-		fence, err := t.fence(ctx, again)
-		if err != nil {
+	var lease store.Lease
+	return store.Update(ctx, t.eng, func(ctx context.Context) (ops []store.Op, err error) {
+		if lease, err = t.current(ctx, lease); err != nil {
 			return nil, err
 		}
-		again = true
-		ops, err := plan(ctx)
-		if err != nil || len(ops) == 0 {
+		if ops, err = plan(ctx); err != nil || len(ops) == 0 {
 			return nil, err
 		}
-		return append(ops, fence), nil
+		return append(ops, lease.Fence()), nil
 	})
 }
 
-// fence is the operation that guards a write. After a conflict it is tried by
-// itself, to tell a lost lease from a record that has moved.
-func (t *tenure) fence(ctx context.Context, tried bool) (store.Op, error) {
+// current is the lease that guards a write. Where a write under it has met a
+// conflict, and it was not renewed since, its fence is tried by itself: that
+// tells a lost lease from a record that has moved.
+func (t *tenure) current(ctx context.Context, failed store.Lease) (store.Lease, error) {
 	t.lock()
 	defer t.unlock()
 	if t.lost {
-		return store.Op{}, store.ErrHeld
+		return t.lease, store.ErrHeld
 	}
-	fence := t.lease.Fence()
-	if !tried {
-		return fence, nil
+	if failed != t.lease {
+		return t.lease, nil
 	}
-	_, err := t.eng.Commit(ctx, fence)
+	_, err := t.eng.Commit(ctx, t.lease.Fence())
 	if errors.Is(err, store.ErrConflict) {
 		t.dropped(store.ErrHeld)
-		return fence, store.ErrHeld
+		err = store.ErrHeld
 	}
-	return fence, err
+	return t.lease, err
 }
 
 // release gives the lease back at once, unless it was lost.

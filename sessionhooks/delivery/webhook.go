@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"time"
 
@@ -113,9 +114,7 @@ func post(ctx context.Context, o WebhookOptions, j Job, r sessionhooks.Rendered)
 	if err != nil {
 		return Outcome{Verdict: Reject, Reason: "render", Cause: errors.New("rendered address is not valid")}
 	}
-	for name, values := range r.Header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, r.Header)
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", "Drawbridge-Webhook")
 	}

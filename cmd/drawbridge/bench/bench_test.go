@@ -106,6 +106,15 @@ func ratios(of, by []float64) []float64 {
 	return all
 }
 
+// scaled are figures in a smaller unit.
+func scaled(values []float64, by float64) []float64 {
+	all := make([]float64, len(values))
+	for i, v := range values {
+		all[i] = v * by
+	}
+	return all
+}
+
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func TestTheTableIsReadable(t *testing.T) {

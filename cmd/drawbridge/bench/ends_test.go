@@ -35,10 +35,11 @@ type ending struct {
 func TestSessionEnds(t *testing.T) {
 	e := newEnding(t)
 	figures := newTable(t, "Session ends with event, sign-out and delivery, bolt engine")
-	var alone, many, p50, p99 []float64
+	var alone, many, least, p50, p99 []float64
 	var commits, syncs uint64
 	ended := 0
 	for range rounds {
+		least = append(least, e.puts(4096))
 		one := e.begin(200)
 		took := e.end(1, one)
 		alone = append(alone, middle(took))
@@ -53,6 +54,8 @@ func TestSessionEnds(t *testing.T) {
 	}
 	e.told(ended)
 	figures.add("64 writers", "per s", "at least 4000", many...)
+	figures.add("64 writers: commits of one record of 600 bytes", "per s", "", least...)
+	figures.add("64 writers: ends / commits of one record", "ratio", "", ratios(many, least)...)
 	figures.add("64 writers: one end, p50", "ms", "", p50...)
 	figures.add("64 writers: one end, p99", "ms", "", p99...)
 	figures.add("64 writers: commits per sync", "", "", float64(commits)/float64(syncs))
@@ -183,6 +186,17 @@ func (e *ending) end(writers int, ids []string) []time.Duration {
 	return crowd(e.t, writers, len(ids), func(i int) error {
 		return e.sessions.End(e.t.Context(), e.tenant, ids[i], federation.Logout, federation.Request{ID: "bench", Addr: "192.0.2.7"})
 	})
+}
+
+// puts is how many commits of one small record the engine makes in a second, under the same load: the floor of an end.
+func (e *ending) puts(n int) float64 {
+	e.t.Helper()
+	record, began := make([]byte, 600), time.Now()
+	crowd(e.t, 64, n, func(int) error {
+		_, err := e.engine.Commit(e.t.Context(), store.Put(e.tenant.Place.Key("bench", sessionhooks.NewID()), record, time.Time{}))
+		return err
+	})
+	return float64(n) / time.Since(began).Seconds()
 }
 
 // told fails the test unless the log has one event for each end.

@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -222,5 +221,5 @@ func answer(w http.ResponseWriter, body any) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	_, _ = io.WriteString(w, string(text)) // a client that has gone needs no answer
+	_, _ = w.Write(text) // a client that has gone needs no answer
 }

@@ -67,22 +67,7 @@ func neighbours(t *testing.T, d *drawbridge, figures *table) {
 	var beside atomic.Int64
 	for range rounds {
 		alone = append(alone, visits())
-		var group sync.WaitGroup
-		var over atomic.Bool
-		for n := range browsers {
-			group.Go(func() {
-				for !over.Load() {
-					if _, err := slow.login(t, userOf(n)); err != nil {
-						t.Error(err)
-						return
-					}
-					beside.Add(1)
-				}
-			})
-		}
-		together = append(together, visits())
-		over.Store(true)
-		group.Wait()
+		together = append(together, besides(t, slow, &beside, visits))
 	}
 	if beside.Load() == 0 {
 		t.Error("nobody signed in at the slow upstream")
@@ -90,4 +75,24 @@ func neighbours(t *testing.T, d *drawbridge, figures *table) {
 	figures.add("login of 4 browsers at a quick upstream, p50", "ms", "", alone...)
 	figures.add(fmt.Sprintf("the same beside %d at one whose token endpoint takes %v, p50", browsers, slowUpstream), "ms", "", together...)
 	figures.add("beside / alone", "ratio", "about 1", ratios(together, alone)...)
+}
+
+// besides takes a figure while users sign in at another party, again and again, and counts how often they do.
+func besides(t *testing.T, party *party, done *atomic.Int64, figure func() float64) float64 {
+	var group sync.WaitGroup
+	var over atomic.Bool
+	defer group.Wait()
+	defer over.Store(true)
+	for n := range browsers {
+		group.Go(func() {
+			for !over.Load() {
+				if _, err := party.login(t, userOf(n)); err != nil {
+					t.Error(err)
+					return
+				}
+				done.Add(1)
+			}
+		})
+	}
+	return figure()
 }

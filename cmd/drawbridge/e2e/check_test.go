@@ -104,7 +104,7 @@ func TestCheckReportsWhatOnlyBuildingShows(t *testing.T) {
 	}
 	for _, want := range []string{
 		fmt.Sprintf("%s:%s: session_webhooks[0].body: ", file, position(text, "    body: '", "'")),
-		fmt.Sprintf("%s:%s: clients[0].claims.examples", file, position(text, "        - {claims:", "- {claims:")),
+		fmt.Sprintf("%s:%s: clients[0].claims.examples[0]: ", file, position(text, "        - {claims:", "{claims:")),
 	} {
 		if !strings.Contains(errs, want) {
 			t.Errorf("it does not say %q:\n%s", want, errs)

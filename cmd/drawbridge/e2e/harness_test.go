@@ -116,12 +116,15 @@ func lifetime(t *testing.T) context.Context {
 	return ctx
 }
 
-// freeAddr returns a loopback address that nothing listens on. Its port lies below the range that the system hands out
-// by itself, so that no connection takes it before its program does.
+// freeAddr returns a loopback address that nothing listens on, and no address twice. Its port lies below the range that
+// the system hands out by itself, so that no connection takes it before its program does.
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	for range 100 {
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000)))
+		if _, given := givenAddrs.LoadOrStore(addr, true); given {
+			continue
+		}
 		listener, err := net.Listen("tcp", addr)
 		if err != nil {
 			continue
@@ -134,6 +137,9 @@ func freeAddr(t *testing.T) string {
 	t.Fatal("no free port between 20000 and 32000")
 	return ""
 }
+
+// givenAddrs are those that freeAddr has returned: their programs may not have begun to listen.
+var givenAddrs sync.Map
 
 func variables(env map[string]string) []string {
 	list := make([]string, 0, len(env))

@@ -128,7 +128,7 @@ func (h *home) signOut(w http.ResponseWriter, r *http.Request) {
 func (h *home) signedOut(w http.ResponseWriter, r *http.Request) {
 	id := h.shop.visitor(w, r)
 	if h.shop.left(id, r.URL.Query().Get("state")) {
-		h.home(w, r, id, notice{Text: "You are signed out, and the webhook LOGOUT is on its way."})
+		h.home(w, r, id, notice{Text: "You are signed out. If the session was still live, the webhook LOGOUT is on its way."})
 		return
 	}
 	h.home(w, r, id, notice{Text: "That was not a sign-out of this browser.", Bad: true})
