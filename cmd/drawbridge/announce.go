@@ -30,7 +30,7 @@ func (a *announcer) plan(_ context.Context, c federation.Change) ([]store.Op, er
 	case federation.SessionEnded:
 		return a.sessionEnded(c)
 	case federation.SessionBegan:
-		return a.event(c, sessionhooks.StreamSession, sessionhooks.SessionBegan, c.Session.AuditID, map[string]any{"Sid": c.Session.ID, "PersonId": c.Session.Person})
+		return a.event(c, sessionhooks.StreamSession, sessionhooks.SessionBegan, c.Session.Person, map[string]any{"Sid": c.Session.ID, "PersonId": c.Session.Person})
 	case federation.SignedIn:
 		return a.signedIn(c)
 	case federation.SignInFailed:

@@ -36,6 +36,7 @@ func (a *App) deliveryWorker(cfg config.Config) (*delivery.Worker, error) {
 	webhooks := delivery.NewWebhookSender(delivery.WebhookOptions{
 		Webhook: func(tenant, id string) (*sessionhooks.Compiled, bool) { return a.live.Load().webhook(tenant, id) },
 		Log:     a.events, Client: a.build.client(cfg.Egress.Webhooks, 15*time.Second), Now: time.Now,
+		Refused: func(err error) bool { return errors.Is(err, edge.ErrRefused) },
 	})
 	return delivery.New(delivery.Options{
 		Engine: a.engine, Queue: a.queue, Node: nodeName(cfg), Log: a.log,

@@ -26,7 +26,7 @@ type mill struct {
 	recorded chan struct{}
 }
 
-func newMill(b *testing.B, targets int) *mill {
+func newMill(b *testing.B) *mill {
 	b.Helper()
 	eng, err := boltstore.Open(boltstore.Options{Path: filepath.Join(b.TempDir(), "store.db"), Now: time.Now})
 	if err != nil {
@@ -89,7 +89,7 @@ func (m *mill) fill(n, targets int) {
 func BenchmarkDeliveries(b *testing.B) {
 	for _, targets := range []int{1, 4, 16} {
 		b.Run(fmt.Sprintf("targets=%d", targets), func(b *testing.B) {
-			m := newMill(b, targets)
+			m := newMill(b)
 			m.fill(b.N, targets)
 			b.ResetTimer()
 			m.run(targets)
@@ -104,7 +104,7 @@ func BenchmarkDeliveries(b *testing.B) {
 // BenchmarkFirstAttempt is from a session's end being durable to its arrival at
 // the receiver, one at a time.
 func BenchmarkFirstAttempt(b *testing.B) {
-	m := newMill(b, 1)
+	m := newMill(b)
 	m.run(1)
 	var took []time.Duration
 	for b.Loop() {
@@ -121,7 +121,7 @@ func BenchmarkFirstAttempt(b *testing.B) {
 
 // BenchmarkStream is the events of one strict stream, one in flight.
 func BenchmarkStream(b *testing.B) {
-	m := newMill(b, 1)
+	m := newMill(b)
 	m.fill(b.N, 1)
 	done := make(chan struct{}, 1)
 	n := 0

@@ -116,6 +116,17 @@ func TestManyLanesAreEachKeptShort(t *testing.T) {
 	}
 }
 
+func TestTargetsWhoseNamesBeginAlikeAreApart(t *testing.T) {
+	b := newBoard(8, 1)
+	for _, target := range []string{"a", "a_b", "a_b_c"} {
+		b.offer(record(t, target, 0))
+		b.offer(record(t, target, 1))
+	}
+	if got := takeOff(b); got != "a_0000 a_b_0000 a_b_c_0000" {
+		t.Errorf("took off: %s", got)
+	}
+}
+
 func TestAJobThatWasNotSettledIsLeftAlone(t *testing.T) {
 	b := newBoard(4, 4)
 	d := record(t, "a", 1)

@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -150,5 +151,37 @@ func TestReplay(t *testing.T) {
 		if _, err := h.queue.Replay(t.Context(), store.Place{Tenant: "other"}, "test", id, now); !errors.Is(err, delivery.ErrNoJob) {
 			t.Errorf("of another tenant: %v", err)
 		}
+	})
+}
+
+// A renewal changes the fence while attempts are being recorded under the old
+// one: that is no lost lease, and nothing is sent twice.
+func TestRenewalsDisturbNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		var renewed atomic.Int32
+		h.eng.set(func(f *faulty) {
+			f.refuse = func(ops []store.Op) error {
+				if touches(ops, "lease") {
+					renewed.Add(1)
+				} else if touches(ops, "job") {
+					time.Sleep(50 * time.Microsecond) // so that a renewal comes in between
+				}
+				return nil
+			}
+		})
+		var r receiver
+		h.worker(r.send)
+		for range 250 {
+			h.fill(8, "a")
+			h.enqueue("b")
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if len(r.got()) != 2250 || renewed.Load() < 4 || h.logs.count("WARN") != 0 {
+			t.Errorf("%d sent, %d renewals, %d warnings", len(r.got()), renewed.Load(), h.logs.count("WARN"))
+		}
+		h.empty()
 	})
 }

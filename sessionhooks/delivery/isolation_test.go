@@ -123,6 +123,26 @@ func TestABacklogInBetweenHoldsUpNobody(t *testing.T) {
 	})
 }
 
+// What happens elsewhere must not make the worker read a backlog again and again.
+func TestABacklogIsNotReadAtEveryEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		var r receiver
+		h.fill(4000, "slow")
+		h.worker(hangs(&r))
+		time.Sleep(time.Second)
+		h.eng.set(func(f *faulty) { f.rows = 0 })
+		for range 300 {
+			h.happen("X", 1)
+			time.Sleep(10 * time.Millisecond)
+		}
+		synctest.Wait()
+		if h.eng.rows > 5*4000 { // a look at everything each second
+			t.Errorf("%d records were read in three seconds", h.eng.rows)
+		}
+	})
+}
+
 func TestEveryJobOfALongBacklogIsSentOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)

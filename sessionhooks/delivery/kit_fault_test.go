@@ -21,6 +21,7 @@ type faulty struct {
 	// the answer after it was made.
 	refuse, unknown func(ops []store.Op) error
 	scan            func() error
+	read            func(after store.Position) error
 	rows, commits   int
 }
 
@@ -47,6 +48,18 @@ func (f *faulty) Commit(ctx context.Context, ops ...store.Op) (store.Version, er
 		}
 	}
 	return v, err
+}
+
+func (f *faulty) ReadLog(ctx context.Context, p store.Partition, after store.Position, n int, wait time.Duration) ([]store.Entry, error) {
+	f.mu.Lock()
+	read := f.read
+	f.mu.Unlock()
+	if read != nil {
+		if err := read(after); err != nil {
+			return nil, err
+		}
+	}
+	return f.Engine.ReadLog(ctx, p, after, n, wait)
 }
 
 func (f *faulty) Scan(ctx context.Context, r store.Range) ([]store.Record, error) {

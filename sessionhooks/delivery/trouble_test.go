@@ -212,3 +212,24 @@ func TestOptionsThatCannotBe(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The log is trimmed past where the worker listens: it goes on where there is
+// something to hear.
+func TestTheLogIsTrimmedWhileItIsListenedTo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		var r receiver
+		h.worker(r.send)
+		settleDown()
+		h.eng.set(func(f *faulty) { f.read = func(store.Position) error { return errDisk } })
+		h.enqueue("crm")
+		h.enqueue("crm")
+		time.Sleep(time.Second)
+		h.do(h.log.Trim(t.Context(), 0, time.Now()))
+		h.eng.set(func(f *faulty) { f.read = nil })
+		time.Sleep(1500 * time.Millisecond)
+		id := h.enqueue("crm")
+		settleDown()
+		h.is(id, delivery.Done, "ok")
+	})
+}

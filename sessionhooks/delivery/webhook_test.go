@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/drawbridge-id/drawbridge/sessionhooks"
@@ -167,5 +168,47 @@ func TestEventDataOfAnotherShapeIsTriedAgain(t *testing.T) {
 	p.commit(append(ops, p.log.Append(p.at, e)...)...)
 	if j := p.await(id, 1); j.State != delivery.Pending || j.Attempts[0].Reason != "store" {
 		t.Errorf("job is %+v", j)
+	}
+}
+
+// babble is a body of which there is always more, at once or never.
+type babble struct {
+	ctx  context.Context
+	slow bool
+	read int
+}
+
+func (b *babble) Read(p []byte) (int, error) {
+	if b.slow {
+		<-b.ctx.Done()
+		return 0, b.ctx.Err()
+	}
+	b.read += len(p)
+	return len(p), nil
+}
+
+func (*babble) Close() error { return nil }
+
+func TestABodyWithoutAnEndHoldsNobodyUp(t *testing.T) {
+	for _, slow := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse(t)
+			body := &babble{slow: slow}
+			hook := compile(t, sessionhooks.Webhook{ID: "crm", URL: "https://hook.example/"})
+			send := delivery.NewWebhookSender(delivery.WebhookOptions{
+				Webhook: func(string, string) (*sessionhooks.Compiled, bool) { return hook, true }, Log: h.log, Now: time.Now,
+				Client: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+					body.ctx = r.Context()
+					return &http.Response{StatusCode: 200, Header: http.Header{}, Body: body, Request: r}, nil
+				})},
+			})
+			began := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+			defer cancel()
+			o := send(ctx, h.at, delivery.Job{ID: "crm_1", Target: "crm", Event: "none", Kind: "LOGOUT"})
+			if took := time.Since(began); o.Verdict != delivery.Delivered || took > time.Second || body.read > 64<<10 {
+				t.Errorf("slow %v: %s after %v and %d bytes", slow, o.Verdict, took, body.read)
+			}
+		})
 	}
 }
