@@ -129,7 +129,7 @@ func TestVouches(t *testing.T) {
 			t.Errorf("%q: %v", email, got)
 		}
 	}
-	if any := (Upstream{TrustAnyEmail: true}); !any.Vouches("a@elsewhere.example") || any.Vouches("") {
+	if all := (Upstream{TrustAnyEmail: true}); !all.Vouches("a@elsewhere.example") || all.Vouches("") {
 		t.Error("trust_email any")
 	}
 }

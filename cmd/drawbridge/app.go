@@ -123,7 +123,8 @@ func (a *App) federation(cfg config.Config, sealer *store.Sealer, plan federatio
 		return err
 	}
 	if a.persons, err = person.New(person.Options{
-		Engine: a.engine, Layout: a.engine.Layout(), Sealer: sealer, Tenant: a.tenant, Plan: plan, Log: a.log,
+		Engine: a.engine, Layout: a.engine.Layout(), Sealer: sealer, Tenant: a.tenant, Log: a.log,
+		Plan: federation.Planners(plan, op.ForgetConsents(a.engine, sealer)),
 		EndSessions: func(ctx context.Context, t federation.Tenant, person string, cause federation.Cause, req federation.Request) error {
 			_, err := a.sessions.EndAll(ctx, t, person, cause, req)
 			return err

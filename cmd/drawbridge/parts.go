@@ -81,7 +81,7 @@ func (a *App) usersContract(cfg config.Config, sealer *store.Sealer) error {
 		Directory: directory, Engine: a.engine, Sealer: sealer, Now: time.Now, Audit: a.auditUsers,
 		Tenant: func(slug string) (bridge.Tenant, bool) {
 			t, ok := a.tenant(slug)
-			return bridge.Tenant{Place: t.Place, URL: t.Issuer}, ok
+			return bridge.Tenant{Place: t.Place, URL: strings.TrimSuffix(t.Issuer, "/")}, ok
 		},
 	}
 	if cfg.SMTP != nil {

@@ -85,72 +85,71 @@ func TestAuthorizeUnproven(t *testing.T) {
 	})
 }
 
+// refusal is an error that goes to the redirect URI.
+type refusal struct {
+	want    federation.Code
+	address string
+}
+
+// badRequests are requests of a client that is proven.
+func badRequests(shop, spa *party) map[string]refusal {
+	const challenged = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+	return map[string]refusal{
+		"no response_type":         {federation.InvalidRequest, shop.ask("response_type", "-")},
+		"empty response_type":      {federation.InvalidRequest, shop.ask("response_type", "")},
+		"token":                    {federation.UnsupportedResponseType, shop.ask("response_type", "token")},
+		"hybrid":                   {federation.UnsupportedResponseType, shop.ask("response_type", "code id_token")},
+		"response_type twice":      {federation.InvalidRequest, shop.rawAsk("&response_type=code")},
+		"fragment":                 {federation.InvalidRequest, shop.ask("response_mode", "fragment")},
+		"no scope":                 {federation.InvalidScope, shop.ask("scope", "-")},
+		"empty scope":              {federation.InvalidScope, shop.ask("scope", "")},
+		"not openid":               {federation.InvalidScope, shop.ask("scope", "profile email")},
+		"OpenID":                   {federation.InvalidScope, shop.ask("scope", "OpenID")},
+		"scope twice":              {federation.InvalidRequest, shop.rawAsk("&scope=openid")},
+		"long scope":               {federation.InvalidRequest, shop.ask("scope", "openid "+strings.Repeat("x", 4096))},
+		"scope with NUL":           {federation.InvalidRequest, shop.ask("scope", "openid\x00")},
+		"nonce twice":              {federation.InvalidRequest, shop.rawAsk("&nonce=2")},
+		"nonce, no text":           {federation.InvalidRequest, shop.ask("nonce", "\xc3\x28")},
+		"long nonce":               {federation.InvalidRequest, shop.ask("nonce", strings.Repeat("n", 4097))},
+		"unknown prompt":           {federation.InvalidRequest, shop.ask("prompt", "create")},
+		"prompt none and more":     {federation.InvalidRequest, shop.ask("prompt", "none login")},
+		"prompt twice":             {federation.InvalidRequest, shop.rawAsk("&prompt=none&prompt=login")},
+		"max_age, a word":          {federation.InvalidRequest, shop.ask("max_age", "long")},
+		"max_age, negative":        {federation.InvalidRequest, shop.ask("max_age", "-1")},
+		"max_age, minus zero":      {federation.InvalidRequest, shop.ask("max_age", "-0")},
+		"max_age, signed":          {federation.InvalidRequest, shop.ask("max_age", "+1")},
+		"max_age, fraction":        {federation.InvalidRequest, shop.ask("max_age", "1.5")},
+		"max_age, huge":            {federation.InvalidRequest, shop.ask("max_age", "99999999999999999999")},
+		"max_age, a million years": {federation.InvalidRequest, shop.ask("max_age", "2147483648")},
+		"challenge without method": {federation.InvalidRequest, shop.ask("code_challenge", challenged)},
+		"plain":                    {federation.InvalidRequest, shop.ask("code_challenge", verifier, "code_challenge_method", "plain")},
+		"method alone":             {federation.InvalidRequest, shop.ask("code_challenge_method", "S256")},
+		"method in another case":   {federation.InvalidRequest, shop.ask("code_challenge", challenged, "code_challenge_method", "s256")},
+		"short challenge":          {federation.InvalidRequest, shop.ask("code_challenge", challenged[1:], "code_challenge_method", "S256")},
+		"padded challenge":         {federation.InvalidRequest, shop.ask("code_challenge", challenged+"=", "code_challenge_method", "S256")},
+		"odd challenge":            {federation.InvalidRequest, shop.ask("code_challenge", challenged[:42]+"N", "code_challenge_method", "S256")},
+		"no PKCE, public":          {federation.InvalidRequest, spa.ask("code_challenge", "-", "code_challenge_method", "-")},
+		"request":                  {federation.RequestNotSupported, shop.ask("request", "e30.e30.")},
+		"request_uri":              {federation.RequestURINotSupported, shop.ask("request_uri", "https://shop.example/r")},
+		"registration":             {federation.RegistrationUnsupported, shop.ask("registration", "{}")},
+		"hint, rubbish":            {federation.InvalidRequest, shop.ask("id_token_hint", "rubbish")},
+		"hint, unsigned":           {federation.InvalidRequest, shop.ask("id_token_hint", "eyJhbGciOiJub25lIn0.e30.")},
+		"hint twice":               {federation.InvalidRequest, shop.rawAsk("&id_token_hint=a&id_token_hint=b")},
+		"login_hint twice":         {federation.InvalidRequest, shop.rawAsk("&login_hint=a&login_hint=b")},
+		"acr_values, no text":      {federation.InvalidRequest, shop.ask("acr_values", "\xff")},
+		"ui_locales, long":         {federation.InvalidRequest, shop.ask("ui_locales", strings.Repeat("n", 5000))},
+		"too much for a cookie": {federation.InvalidRequest,
+			shop.ask("nonce", strings.Repeat("n", 4000), "login_hint", strings.Repeat("l", 4000), "prompt", "login")},
+	}
+}
+
 // TestAuthorizeRedirectsErrors has errors that go to the redirect URI, with
 // state.
 func TestAuthorizeRedirectsErrors(t *testing.T) {
 	h := open(t)
 	shop, spa, b := h.party("default", "shop"), h.party("default", "spa"), h.browser()
 	shop.signIn(b)
-	const challenged = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
-	bad := func(want federation.Code, address string) struct {
-		want    federation.Code
-		address string
-	} {
-		return struct {
-			want    federation.Code
-			address string
-		}{want, address}
-	}
-	for name, tc := range map[string]struct {
-		want    federation.Code
-		address string
-	}{
-		"no response_type":         bad(federation.InvalidRequest, shop.ask("response_type", "-")),
-		"empty response_type":      bad(federation.InvalidRequest, shop.ask("response_type", "")),
-		"token":                    bad(federation.UnsupportedResponseType, shop.ask("response_type", "token")),
-		"hybrid":                   bad(federation.UnsupportedResponseType, shop.ask("response_type", "code id_token")),
-		"response_type twice":      bad(federation.InvalidRequest, shop.rawAsk("&response_type=code")),
-		"fragment":                 bad(federation.InvalidRequest, shop.ask("response_mode", "fragment")),
-		"no scope":                 bad(federation.InvalidScope, shop.ask("scope", "-")),
-		"empty scope":              bad(federation.InvalidScope, shop.ask("scope", "")),
-		"not openid":               bad(federation.InvalidScope, shop.ask("scope", "profile email")),
-		"OpenID":                   bad(federation.InvalidScope, shop.ask("scope", "OpenID")),
-		"scope twice":              bad(federation.InvalidRequest, shop.rawAsk("&scope=openid")),
-		"long scope":               bad(federation.InvalidRequest, shop.ask("scope", "openid "+strings.Repeat("x", 4096))),
-		"scope with NUL":           bad(federation.InvalidRequest, shop.ask("scope", "openid\x00")),
-		"nonce twice":              bad(federation.InvalidRequest, shop.rawAsk("&nonce=2")),
-		"nonce, no text":           bad(federation.InvalidRequest, shop.ask("nonce", "\xc3\x28")),
-		"long nonce":               bad(federation.InvalidRequest, shop.ask("nonce", strings.Repeat("n", 4097))),
-		"unknown prompt":           bad(federation.InvalidRequest, shop.ask("prompt", "create")),
-		"prompt none and more":     bad(federation.InvalidRequest, shop.ask("prompt", "none login")),
-		"prompt twice":             bad(federation.InvalidRequest, shop.rawAsk("&prompt=none&prompt=login")),
-		"max_age, a word":          bad(federation.InvalidRequest, shop.ask("max_age", "long")),
-		"max_age, negative":        bad(federation.InvalidRequest, shop.ask("max_age", "-1")),
-		"max_age, minus zero":      bad(federation.InvalidRequest, shop.ask("max_age", "-0")),
-		"max_age, signed":          bad(federation.InvalidRequest, shop.ask("max_age", "+1")),
-		"max_age, fraction":        bad(federation.InvalidRequest, shop.ask("max_age", "1.5")),
-		"max_age, huge":            bad(federation.InvalidRequest, shop.ask("max_age", "99999999999999999999")),
-		"max_age, a million years": bad(federation.InvalidRequest, shop.ask("max_age", "2147483648")),
-		"challenge without method": bad(federation.InvalidRequest, shop.ask("code_challenge", challenged)),
-		"plain":                    bad(federation.InvalidRequest, shop.ask("code_challenge", verifier, "code_challenge_method", "plain")),
-		"method alone":             bad(federation.InvalidRequest, shop.ask("code_challenge_method", "S256")),
-		"method in another case":   bad(federation.InvalidRequest, shop.ask("code_challenge", challenged, "code_challenge_method", "s256")),
-		"short challenge":          bad(federation.InvalidRequest, shop.ask("code_challenge", challenged[1:], "code_challenge_method", "S256")),
-		"padded challenge":         bad(federation.InvalidRequest, shop.ask("code_challenge", challenged+"=", "code_challenge_method", "S256")),
-		"odd challenge":            bad(federation.InvalidRequest, shop.ask("code_challenge", challenged[:42]+"N", "code_challenge_method", "S256")),
-		"no PKCE, public":          bad(federation.InvalidRequest, spa.ask("code_challenge", "-", "code_challenge_method", "-")),
-		"request":                  bad(federation.RequestNotSupported, shop.ask("request", "e30.e30.")),
-		"request_uri":              bad(federation.RequestURINotSupported, shop.ask("request_uri", "https://shop.example/r")),
-		"registration":             bad(federation.RegistrationUnsupported, shop.ask("registration", "{}")),
-		"hint, rubbish":            bad(federation.InvalidRequest, shop.ask("id_token_hint", "rubbish")),
-		"hint, unsigned":           bad(federation.InvalidRequest, shop.ask("id_token_hint", "eyJhbGciOiJub25lIn0.e30.")),
-		"hint twice":               bad(federation.InvalidRequest, shop.rawAsk("&id_token_hint=a&id_token_hint=b")),
-		"login_hint twice":         bad(federation.InvalidRequest, shop.rawAsk("&login_hint=a&login_hint=b")),
-		"acr_values, no text":      bad(federation.InvalidRequest, shop.ask("acr_values", "\xff")),
-		"ui_locales, long":         bad(federation.InvalidRequest, shop.ask("ui_locales", strings.Repeat("n", 5000))),
-		"too much for a cookie": bad(federation.InvalidRequest,
-			shop.ask("nonce", strings.Repeat("n", 4000), "login_hint", strings.Repeat("l", 4000), "prompt", "login")),
-	} {
+	for name, tc := range badRequests(shop, spa) {
 		h.unchanged(name, func() {
 			p := shop
 			if strings.Contains(tc.address, "client_id=spa") {
@@ -163,7 +162,13 @@ func TestAuthorizeRedirectsErrors(t *testing.T) {
 			}
 		})
 	}
-	// The state itself is echoed as it came, but not one that came twice.
+}
+
+// TestStateIsEchoed as it came, but not one that came twice.
+func TestStateIsEchoed(t *testing.T) {
+	h := open(t)
+	shop, b := h.party("default", "shop"), h.browser()
+	shop.signIn(b)
 	for given, want := range map[string]string{"a\x00b": "a\x00b", "\xff": "\xff", "": ""} {
 		if l := b.get(shop.ask("state", given, "scope", "-")); shop.answer(l).Get("state") != want || shop.answer(l).Has("state") != (want != "") {
 			t.Errorf("%q came back as %s", given, l.url)

@@ -7,34 +7,30 @@ import (
 	"testing"
 )
 
-// TestTokenEndpointBadInput: a standard error in JSON, and nothing changed.
-func TestTokenEndpointBadInput(t *testing.T) {
-	h := open(t)
-	shop, spa, b := h.party("default", "shop"), h.party("default", "spa"), h.browser()
-	got := shop.signIn(b)
-	code := shop.code(b.get(shop.ask("code_challenge", challengeOf(verifier), "code_challenge_method", "S256")))
-	plain := shop.code(b.get(shop.ask()))
-	const form = "application/x-www-form-urlencoded"
+// form is the media type of what clients post.
+const form = "application/x-www-form-urlencoded"
+
+// badCall is a call of the token endpoint, and the standard error it gets.
+type badCall struct {
+	body, auth, kind string
+	status           int
+	code             string
+}
+
+// badCalls are made of what shop was given: tokens, a code with PKCE, and one
+// without.
+func badCalls(shop *party, got tokens, code, plain string) map[string]badCall {
 	_, basic := shop.authenticated(nil)
 	header := func(text string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(text)) }
-	redeem := func(more string) string {
-		return "grant_type=authorization_code&code=" + code + "&redirect_uri=https%3A%2F%2Fshop.example%2Fcb&code_verifier=" + verifier + more
-	}
-	without := func(name string) string {
-		q, _ := url.ParseQuery(redeem(""))
-		q.Del(name)
+	redeem := func(more string) string { return redemption(code) + more }
+	change := func(f func(url.Values)) string {
+		q, _ := url.ParseQuery(redemption(code))
+		f(q)
 		return q.Encode()
 	}
-	with := func(name, value string) string {
-		q, _ := url.ParseQuery(redeem(""))
-		q.Set(name, value)
-		return q.Encode()
-	}
-	for name, tc := range map[string]struct {
-		body, auth, kind string
-		status           int
-		code             string
-	}{
+	without := func(name string) string { return change(func(q url.Values) { q.Del(name) }) }
+	with := func(name, value string) string { return change(func(q url.Values) { q.Set(name, value) }) }
+	return map[string]badCall{
 		"nothing":                   {"", "", form, 401, "invalid_client"},
 		"no type":                   {redeem(""), basic, "", 400, "invalid_request"},
 		"JSON":                      {`{"grant_type":"authorization_code"}`, basic, "application/json", 400, "invalid_request"},
@@ -90,7 +86,23 @@ func TestTokenEndpointBadInput(t *testing.T) {
 		"scope twice":               {"grant_type=refresh_token&scope=openid&scope=email&refresh_token=" + got.Refresh, basic, form, 400, "invalid_request"},
 		"another client refreshes":  {"grant_type=refresh_token&client_id=spa&refresh_token=" + got.Refresh, "", form, 400, "invalid_grant"},
 		"another client redeems":    {redeem("&client_id=spa"), "", form, 400, "invalid_grant"},
-	} {
+	}
+}
+
+// redemption is the body that spends a code of shop with PKCE.
+func redemption(code string) string {
+	return "grant_type=authorization_code&code=" + code + "&redirect_uri=https%3A%2F%2Fshop.example%2Fcb&code_verifier=" + verifier
+}
+
+// TestTokenEndpointBadInput: a standard error in JSON, and nothing changed.
+func TestTokenEndpointBadInput(t *testing.T) {
+	h := open(t)
+	shop, spa, b := h.party("default", "shop"), h.party("default", "spa"), h.browser()
+	got := shop.signIn(b)
+	code := shop.code(b.get(shop.ask("code_challenge", challengeOf(verifier), "code_challenge_method", "S256")))
+	plain := shop.code(b.get(shop.ask()))
+	_, basic := shop.authenticated(nil)
+	for name, tc := range badCalls(shop, got, code, plain) {
 		h.unchanged(name, func() {
 			answer := shop.call("/token", tc.body, "Authorization", tc.auth, "Content-Type", tc.kind)
 			if answer.status != tc.status || answer.Error != tc.code || answer.Access != "" || answer.ID != "" {
@@ -105,15 +117,15 @@ func TestTokenEndpointBadInput(t *testing.T) {
 		})
 	}
 	h.unchanged("two headers", func() {
-		if answer := shop.call("/token", redeem(""), "Authorization", basic, "Authorization", basic, "Content-Type", form); answer.Error != "invalid_request" {
+		if answer := shop.call("/token", redemption(code), "Authorization", basic, "Authorization", basic, "Content-Type", form); answer.Error != "invalid_request" {
 			t.Errorf("%+v", answer)
 		}
-		if answer := shop.call("/token?"+redeem(""), "", "Authorization", basic, "Content-Type", form); answer.Error != "invalid_request" {
+		if answer := shop.call("/token?"+redemption(code), "", "Authorization", basic, "Content-Type", form); answer.Error != "invalid_request" {
 			t.Errorf("parameters in the address: %+v", answer)
 		}
 	})
 	// All of that has cost nobody a thing.
-	if answer := shop.call("/token", redeem("&client_id=shop"), "Authorization", basic, "Content-Type", form); answer.status != 200 {
+	if answer := shop.call("/token", redemption(code)+"&client_id=shop", "Authorization", basic, "Content-Type", form); answer.status != 200 {
 		t.Errorf("%+v", answer)
 	}
 	if answer := shop.redeem(plain); answer.status != 200 || shop.refresh(got.Refresh).status != 200 {
@@ -141,7 +153,6 @@ func TestRevokeBadInput(t *testing.T) {
 	h := open(t)
 	shop := h.party("default", "shop")
 	got := shop.signIn(h.browser())
-	const form = "application/x-www-form-urlencoded"
 	_, basic := shop.authenticated(nil)
 	for name, tc := range map[string]struct {
 		body, auth, kind string

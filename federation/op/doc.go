@@ -42,6 +42,8 @@
 //   - An upstream that cannot be reached or refuses is an error at the
 //     redirect URI. One whose answer is not to be believed gets a page: the
 //     user should know, and decide whether to go back.
+//   - Redirect URIs are compared byte by byte, also those on a loopback address:
+//     the port that RFC 8252 §7.3 lets a native application choose is not free.
 //   - Scopes that are unknown or that the client may not have are left out (Core
 //     §3.1.2.1); a request without openid is refused.
 //   - A parameter that an endpoint reads and that is given twice is refused (RFC

@@ -88,7 +88,11 @@ func TestUpstreamGoneMidFlight(t *testing.T) {
 	h.gone(s, func(c *federation.Client) bool { c.Upstreams = []string{"partner"}; return true })
 	ask, wide := h.party("default", "ask"), h.party("default", "wide")
 	h.unchanged("an upstream that is not the client's any more", func() {
+		asked := h.corp.Hits("/authorize")
 		wide.refused(flights["chooser"].next(), federation.AccessDenied)
+		if h.corp.Hits("/authorize") != asked {
+			t.Error("the user was sent to the upstream")
+		}
 		wide.refused(flights["callback"].next(), federation.AccessDenied)
 	})
 	// Who was about to agree signs in where they still may.
@@ -108,8 +112,8 @@ func TestLogoutMidFlight(t *testing.T) {
 	s := &setup{two: true}
 	h := open(t, two)
 	wide, b := h.party("default", "wide"), h.browser()
-	wide.code(b.get(wide.ask("login_hint", "a@corp.example")))
-	form := url.Values{"client_id": {"wide"}, "post_logout_redirect_uri": {"https://shop.example/bye"}}
+	got := wide.signIn(b, "login_hint", "a@corp.example")
+	form := url.Values{"id_token_hint": {got.ID}, "post_logout_redirect_uri": {"https://shop.example/bye"}}
 	posted := h.browser().step(b.request(http.MethodPost, h.URL+"/end_session", form)).url
 	page := b.get(wide.bye("client_id", "wide", "post_logout_redirect_uri", "https://shop.example/bye")).shows(t, "logout", 200)
 	h.gone(s, func(c *federation.Client) bool { c.PostLogoutRedirectURIs = nil; return true })

@@ -72,7 +72,6 @@ func FuzzToken(f *testing.F) {
 	b := h.browser()
 	got, code := shop.signIn(b), shop.code(b.get(shop.ask()))
 	_, basic := shop.authenticated(nil)
-	const form = "application/x-www-form-urlencoded"
 	for _, body := range []string{
 		"", "grant_type=authorization_code", "grant_type=refresh_token&refresh_token=" + later(got.Refresh), "grant_type=%00",
 		"grant_type=authorization_code&code=" + code[:len(code)-1] + "&redirect_uri=x", "client_id=spa&grant_type=authorization_code&code=x",

@@ -32,8 +32,10 @@ type Options struct {
 	Keys     *token.Keyring
 	Issuer   *token.Issuer
 	// Plan adds what others want to the commits that are made here.
-	Plan    federation.Planner
-	Log     *slog.Logger
+	Plan federation.Planner
+	// Log takes the audit lines.
+	Log *slog.Logger
+	// Now judges what travels sealed, and how old a login is.
 	Now     func() time.Time
 	Observe Observer
 }

@@ -170,6 +170,27 @@ func TestHookThatFails(t *testing.T) {
 	hooked.code(b.get(hooked.ask()))
 }
 
+// TestBaseOfARefresh is what this session's login said, or, where no session
+// stands behind the grant, what the upstream said last.
+func TestBaseOfARefresh(t *testing.T) {
+	h := open(t)
+	shop := h.party("default", "shop")
+	says := func(dept string) { h.corp.Set(upstreamtest.Knobs{Claims: map[string]any{"dept": dept}}) }
+	says("r&d")
+	bound, offline := shop.signIn(h.browser()), shop.signIn(h.browser(), "scope", "openid offline_access")
+	says("sales")
+	shop.signIn(h.browser())
+	for name, tc := range map[string]struct {
+		got  tokens
+		want string
+	}{"bound": {bound, "r&d"}, "offline": {offline, "sales"}} {
+		next := shop.refresh(tc.got.Refresh)
+		if info := shop.userinfo(next.Access); info["department"] != tc.want {
+			t.Errorf("%s: %v, want %s", name, info["department"], tc.want)
+		}
+	}
+}
+
 // TestProjectionsAgree compares what one issuance says in two places.
 func TestProjectionsAgree(t *testing.T) {
 	h := open(t)

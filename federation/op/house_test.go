@@ -213,8 +213,10 @@ var ready = sync.OnceValue(func() []store.Record {
 // setup is what a house is configured with.
 type setup struct {
 	two, tls bool
-	clients  []federation.Client
+	// late adds a tenant whose keys nobody has made yet.
+	late     bool
 	change   func(*federation.Client)
+	upstream func(*federation.Upstream)
 	hook     func(*hook.Options)
 }
 
@@ -233,6 +235,9 @@ func (h *house) configure(s *setup) {
 		{ID: "acme", Issuer: root + "/t/acme", Place: store.Place{Tenant: "acme"}},
 		{ID: "solo", Issuer: scheme + "://" + soloHost + ":" + port, Place: store.Place{Tenant: "solo"}},
 	}
+	if s.late {
+		tenants = append(tenants, federation.Tenant{ID: "late", Issuer: root + "/t/late/", Place: store.Place{Tenant: "late"}})
+	}
 	var ups []federation.Upstream
 	for _, t := range tenants {
 		ups = append(ups, h.upstream(t.ID, "corp", h.corp, "corp.example"))
@@ -240,7 +245,12 @@ func (h *house) configure(s *setup) {
 			ups = append(ups, h.upstream(t.ID, "partner", h.partner, "partner.example"))
 		}
 	}
-	all := append(h.clients(s), s.clients...)
+	if s.upstream != nil {
+		for i := range ups {
+			s.upstream(&ups[i])
+		}
+	}
+	all := h.clients(s)
 	if s.change != nil {
 		for i := range all {
 			s.change(&all[i])

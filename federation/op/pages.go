@@ -92,10 +92,10 @@ func formTarget(to string) string {
 	switch {
 	case err != nil || u.Scheme == "" || strings.ContainsAny(u.Host, ";, '\""):
 		return ""
-	case u.Scheme == "https" || u.Scheme == "http":
+	case (u.Scheme == "https" || u.Scheme == "http") && !strings.Contains(u.Host, "["):
 		return u.Scheme + "://" + u.Host
 	}
-	return u.Scheme + ":"
+	return u.Scheme + ":" // a host source cannot be an IPv6 address
 }
 
 // link is a registered URI as the target of a link. Templates let http and

@@ -245,7 +245,11 @@ func (h *house) clients(s *setup) []federation.Client {
 	h.t.Helper()
 	plain, hooked, strict := h.pipeline(false), h.pipeline(false, h.stage(s.hook)), h.pipeline(true, h.stage(s.hook))
 	var all []federation.Client
-	for _, tenant := range []string{"default", "acme", "solo"} {
+	tenants := []string{"default", "acme", "solo"}
+	if s.late {
+		tenants = append(tenants, "late")
+	}
+	for _, tenant := range tenants {
 		shop := federation.Client{
 			ID: "shop", Tenant: tenant, Name: "The Shop", AuthMethod: federation.AuthBasic, Secrets: []federation.Secret{"shop secret: 100% & more"},
 			RedirectURIs:           []string{"https://shop.example/cb", "https://shop.example/cb?tenant=a%20b"},

@@ -43,7 +43,7 @@ func (h *house) party(tenant, client string) *party {
 // ask is the address of an authorization request. Pairs change it: "-" leaves a
 // parameter out.
 func (p *party) ask(pairs ...string) string {
-	return p.h.issuer(p.tenant) + "/authorize?" + p.request(pairs...).Encode()
+	return p.h.tenant(p.tenant).URL("/authorize") + "?" + p.request(pairs...).Encode()
 }
 
 func (p *party) request(pairs ...string) url.Values {
@@ -153,7 +153,7 @@ func (p *party) call(path, body string, headers ...string) tokens {
 // send makes one request of an endpoint.
 func (p *party) send(method, path, content string, headers ...string) landing {
 	p.t.Helper()
-	r, err := http.NewRequestWithContext(p.t.Context(), method, p.h.issuer(p.tenant)+path, strings.NewReader(content))
+	r, err := http.NewRequestWithContext(p.t.Context(), method, p.h.tenant(p.tenant).URL(path), strings.NewReader(content))
 	must(p.t, err)
 	for i := 0; i < len(headers); i += 2 {
 		if headers[i+1] != "" {

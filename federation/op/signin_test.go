@@ -175,7 +175,7 @@ func TestUserinfo(t *testing.T) {
 	h := open(t)
 	shop := h.party("default", "shop")
 	access := shop.signIn(h.browser()).Access
-	bearer, form := "Bearer "+access, "application/x-www-form-urlencoded"
+	bearer := "Bearer " + access
 	for name, tc := range map[string]struct {
 		method, path, body, auth, kind string
 		status                         int

