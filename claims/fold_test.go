@@ -50,7 +50,7 @@ func FuzzFold(f *testing.F) {
 	f.Add("ß", "ẞ")
 	f.Fuzz(func(t *testing.T, a, b string) {
 		if checkName(a) != nil || checkName(b) != nil {
-			t.Skip("no names")
+			return // not two names: nothing to compare
 		}
 		if got, want := fold(a) == fold(b), strings.EqualFold(a, b); got != want {
 			t.Fatalf("fold says %t of %q and %q, EqualFold %t", got, a, b, want)
@@ -115,7 +115,7 @@ func FuzzClassAgreesWithEncodingJSON(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name string) {
 		if checkName(name) != nil {
-			t.Skip("no name")
+			return // no claim can have it
 		}
 		data, err := json.Marshal(map[string]string{name: "forged"})
 		if err != nil {

@@ -84,7 +84,7 @@ func FuzzNobodyForges(f *testing.F) {
 	f.Fuzz(func(t *testing.T, upstreamText, firstText, secondText []byte, everything bool) {
 		upstream, err := DecodeObject(upstreamText, UpstreamLimits())
 		if err != nil {
-			t.Skip("refused at the door")
+			return // refused whole: nothing is minted of it
 		}
 		var stages []Stage
 		var listed []string
