@@ -2,6 +2,7 @@ package main
 
 import (
 	"maps"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -95,4 +96,26 @@ func bases(doc *openapi3.T) []string {
 		return []string{""}
 	}
 	return all
+}
+
+// TestEverythingDocumentedOfTheProviderIsServed asks for each operation: what
+// it answers to a request without parameters is its own, never a page that
+// there is nothing here.
+func TestEverythingDocumentedOfTheProviderIsServed(t *testing.T) {
+	app := start(t, file(t, upstreamtest.New(t).URL, ""))
+	for operation := range operations(t, "provider") {
+		method, path, _ := strings.Cut(operation, " ")
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+app.PublicAddr()+strings.ReplaceAll(path, "{upstream}", "corp"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode == http.StatusNotFound || res.StatusCode == http.StatusMethodNotAllowed || res.StatusCode >= 500 {
+			t.Errorf("%s is documented and answers %d", operation, res.StatusCode)
+		}
+	}
 }
