@@ -53,6 +53,10 @@ type Manager struct {
 	intents   *store.Table[intent]
 }
 
+// remembered is how many persons are kept decoded: a sign-in reads its own
+// three times.
+const remembered = 256
+
 // New makes a Manager.
 func New(o Options) (*Manager, error) {
 	if o.Engine == nil || o.EndSessions == nil {
@@ -69,7 +73,7 @@ func New(o Options) (*Manager, error) {
 	}
 	kind := func(name string) store.TableOptions { return store.TableOptions{Kind: name, Schema: 1} }
 	sealed := func(name string) store.TableOptions {
-		return store.TableOptions{Kind: name, Schema: 1, Sealer: o.Sealer}
+		return store.TableOptions{Kind: name, Schema: 1, Sealer: o.Sealer, Remember: remembered}
 	}
 	return &Manager{
 		o:         o,
@@ -89,31 +93,35 @@ func (m *Manager) Get(ctx context.Context, t federation.Tenant, id string) (fede
 
 // ByAlias reads the person whom an upstream knows as subject; ErrNotFound.
 func (m *Manager) ByAlias(ctx context.Context, t federation.Tenant, upstream, subject string) (federation.Person, error) {
+	f, err := m.lookUp(ctx, t, upstream, subject)
+	return f.person.Value.person(), err
+}
+
+// found is an alias and its person as they were read.
+type found struct {
+	alias  store.Row[alias]
+	person store.Row[record]
+	// planned says that a commit was planned with them already.
+	planned bool
+}
+
+func (m *Manager) lookUp(ctx context.Context, t federation.Tenant, upstream, subject string) (f found, err error) {
 	// A deletion between the two reads looks like an alias of nobody: the
 	// second look tells whom it belongs to now.
 	for try := 0; ; try++ {
-		id, err := m.owner(ctx, t, upstream, subject)
-		if err != nil {
-			return federation.Person{}, err
+		f.alias, err = m.aliases.Get(ctx, t.Place, aliasID(upstream, subject))
+		if errors.Is(err, store.ErrNotFound) {
+			return f, ErrNotFound
 		}
-		p, err := m.Get(ctx, t, id)
+		if err != nil {
+			return f, fmt.Errorf("read alias: %w", err)
+		}
+		f.person, err = m.read(ctx, t, f.alias.Value.Person)
 		if try < 2 && errors.Is(err, ErrNotFound) {
 			continue
 		}
-		return p, err
+		return f, err
 	}
-}
-
-// owner is the id of the person that an alias belongs to; ErrNotFound.
-func (m *Manager) owner(ctx context.Context, t federation.Tenant, upstream, subject string) (string, error) {
-	row, err := m.aliases.Get(ctx, t.Place, aliasID(upstream, subject))
-	if errors.Is(err, store.ErrNotFound) {
-		return "", ErrNotFound
-	}
-	if err != nil {
-		return "", fmt.Errorf("read alias: %w", err)
-	}
-	return row.Value.Person, nil
 }
 
 func (m *Manager) read(ctx context.Context, t federation.Tenant, id string) (store.Row[record], error) {

@@ -16,6 +16,9 @@ type Known struct {
 	Person federation.Person
 	// New says that this is a first sign-in: nothing is stored yet.
 	New bool
+
+	// found is what Resolve has read, nil where nothing was.
+	found *found
 }
 
 // Resolve finds the person a login belongs to, or mints a new one. It writes
@@ -24,9 +27,9 @@ func (m *Manager) Resolve(ctx context.Context, t federation.Tenant, l federation
 	if l.Upstream == "" || l.Subject == "" {
 		return Known{}, errors.New("person: a login without upstream or subject")
 	}
-	p, err := m.ByAlias(ctx, t, l.Upstream, l.Subject)
+	f, err := m.lookUp(ctx, t, l.Upstream, l.Subject)
 	if err == nil {
-		return Known{Person: p}, nil
+		return Known{Person: f.person.Value.person(), found: &f}, nil
 	}
 	if !errors.Is(err, ErrNotFound) {
 		return Known{}, err
@@ -42,9 +45,10 @@ func (m *Manager) Resolve(ctx context.Context, t federation.Tenant, l federation
 
 // PlanSignIn is the person's part of a sign-in's commit: the sign-in counted,
 // what the upstream says now, the indexes, and PersonCreated or PersonUpdated.
-// It reads anew and has no effect, so it belongs inside store.Update. ErrMoved
-// when the login is no longer k's; *federation.Error with access_denied when
-// the person is blocked.
+// It belongs inside store.Update: the first time it builds on what Resolve has
+// read, which the commit then proves, and whenever it is asked again it reads
+// anew. ErrMoved when the login is no longer k's; *federation.Error with
+// access_denied when the person is blocked.
 func (m *Manager) PlanSignIn(ctx context.Context, t federation.Tenant, u federation.Upstream, k Known, l federation.Login, req federation.Request) (federation.Person, []store.Op, error) {
 	if u.ID != l.Upstream || k.Person.Upstream != l.Upstream || k.Person.Subject != l.Subject {
 		return federation.Person{}, nil, errors.New("person: login, upstream and person do not belong together")
@@ -54,18 +58,22 @@ func (m *Manager) PlanSignIn(ctx context.Context, t federation.Tenant, u federat
 		return federation.Person{}, nil, err
 	}
 	change := federation.Change{Tenant: t, At: now, Detected: now, Login: &l, Upstream: u.ID, Request: req}
-	owner, err := m.owner(ctx, t, l.Upstream, l.Subject)
+	if k.found != nil && !k.found.planned {
+		k.found.planned = true
+		return m.update(ctx, change, *k.found, u)
+	}
+	f, err := m.lookUp(ctx, t, l.Upstream, l.Subject)
 	switch {
-	case errors.Is(err, ErrNotFound) && k.New:
+	case errors.Is(err, ErrNotFound) && k.New && f.alias.Version == 0:
 		return m.create(ctx, change, k.Person, u)
 	case errors.Is(err, ErrNotFound):
 		return federation.Person{}, nil, ErrMoved
 	case err != nil:
 		return federation.Person{}, nil, err
-	case owner != k.Person.ID:
+	case f.person.Value.ID != k.Person.ID:
 		return federation.Person{}, nil, ErrMoved
 	}
-	return m.update(ctx, change, owner, u)
+	return m.update(ctx, change, f, u)
 }
 
 func (m *Manager) create(ctx context.Context, c federation.Change, p federation.Person, u federation.Upstream) (federation.Person, []store.Op, error) {
@@ -81,15 +89,8 @@ func (m *Manager) create(ctx context.Context, c federation.Change, p federation.
 	return m.announce(ctx, c, p, ops)
 }
 
-func (m *Manager) update(ctx context.Context, c federation.Change, id string, u federation.Upstream) (federation.Person, []store.Op, error) {
-	row, err := m.read(ctx, c.Tenant, id)
-	if errors.Is(err, ErrNotFound) {
-		return federation.Person{}, nil, ErrMoved
-	}
-	if err != nil {
-		return federation.Person{}, nil, err
-	}
-	was := row.Value.person()
+func (m *Manager) update(ctx context.Context, c federation.Change, f found, u federation.Upstream) (federation.Person, []store.Op, error) {
+	was := f.person.Value.person()
 	if was.Blocked {
 		return was, nil, federation.Fail(federation.AccessDenied, "This account is blocked.")
 	}
@@ -98,8 +99,10 @@ func (m *Manager) update(ctx context.Context, c federation.Change, id string, u 
 	if news {
 		is.Updated = c.At
 	}
-	ops := append(m.reindex(c.Tenant.Place, was, is),
-		m.people.Replace(c.Tenant.Place, is.ID, recordOf(is), row.Version, time.Time{}))
+	at := c.Tenant.Place
+	ops := append(m.reindex(at, was, is),
+		m.aliases.Check(at, f.alias.ID, f.alias.Version),
+		m.people.Replace(at, is.ID, recordOf(is), f.person.Version, time.Time{}))
 	if !news {
 		return is, ops, nil
 	}

@@ -81,13 +81,17 @@ func New(o Options) (*Manager, error) {
 	}
 	return &Manager{
 		o:        o,
-		sessions: store.NewTable[federation.Session](o.Engine, store.TableOptions{Kind: "session", Schema: 1, Sealer: o.Sealer}),
+		sessions: store.NewTable[federation.Session](o.Engine, store.TableOptions{Kind: "session", Schema: 1, Sealer: o.Sealer, Remember: remembered}),
 		index:    store.NewTable[struct{}](o.Engine, store.TableOptions{Kind: "session.person", Schema: 1}),
 		dues:     store.NewTable[struct{}](o.Engine, store.TableOptions{Kind: dueKind, Schema: 1}),
 	}, nil
 }
 
 const dueKind = "session.due"
+
+// remembered is how many sessions are kept decoded: one that begins is read
+// twice more before its login is over.
+const remembered = 256
 
 // Held is a session as it was read: alive, and at a version.
 type Held struct {

@@ -19,12 +19,18 @@ type TableOptions struct {
 	Migrate func(from int, old []byte) ([]byte, error)
 	// Sealer, when not nil, seals every record at rest.
 	Sealer *Sealer
+	// Remember is how many rows, those written or read last, are kept decoded.
+	// It is for rows that are read several times within moments. The values of
+	// such a table are shared: neither who reads one nor who has written one
+	// may change what it refers to (slices, maps, pointers). 0 keeps none.
+	Remember int
 }
 
 // Table is a typed view of one kind of records.
 type Table[T any] struct {
-	eng Engine
-	o   TableOptions
+	eng  Engine
+	o    TableOptions
+	memo *memo[T]
 }
 
 // Row is a record with its value decoded.
@@ -39,7 +45,7 @@ type Row[T any] struct {
 
 // NewTable makes a view of the records of o.Kind in the engine.
 func NewTable[T any](eng Engine, o TableOptions) *Table[T] {
-	return &Table[T]{eng: eng, o: o}
+	return &Table[T]{eng: eng, o: o, memo: newMemo[T](o.Remember)}
 }
 
 // Get reads one row: ErrNotFound, ErrNewer and ErrSealed as their docs say.
@@ -109,11 +115,17 @@ func (t *Table[T]) write(k Key, v T, op func([]byte) Op) Op {
 	if err != nil {
 		return Bad(fmt.Errorf("store: encode %s: %w", t.o.Kind, err))
 	}
-	return op(seal(t.o.Sealer, k, t.o.Schema, body))
+	value := seal(t.o.Sealer, k, t.o.Schema, body)
+	t.memo.put(k, value, v)
+	return op(value)
 }
 
 func (t *Table[T]) decode(rec Record) (Row[T], error) {
 	row := Row[T]{ID: rec.Key.Local(), Place: rec.Key.Place(), Version: rec.Version, Expires: rec.Expires}
+	var known bool
+	if row.Value, known = t.memo.get(rec.Key, rec.Value); known {
+		return row, nil
+	}
 	schema, body, err := unseal(t.o.Sealer, rec.Key, rec.Value)
 	if err != nil {
 		return row, fmt.Errorf("read %s: %w", t.o.Kind, err)
@@ -132,5 +144,6 @@ func (t *Table[T]) decode(rec Record) (Row[T], error) {
 	if err := json.Unmarshal(body, &row.Value); err != nil {
 		return row, fmt.Errorf("decode %s: %w", t.o.Kind, err)
 	}
+	t.memo.put(rec.Key, rec.Value, row.Value)
 	return row, nil
 }

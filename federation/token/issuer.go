@@ -36,6 +36,10 @@ type Issuer struct {
 	families *store.Table[familyRecord]
 }
 
+// remembered is how many codes, access tokens and families each are kept
+// decoded: most are shown within moments of being made.
+const remembered = 256
+
 // New makes an Issuer.
 func New(o Options) (*Issuer, error) {
 	if o.Engine == nil || o.Keyring == nil || o.Sessions == nil || o.Lifetimes == nil {
@@ -48,7 +52,7 @@ func New(o Options) (*Issuer, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	kind := func(name string) store.TableOptions {
-		return store.TableOptions{Kind: name, Schema: 1, Sealer: o.Sealer}
+		return store.TableOptions{Kind: name, Schema: 1, Sealer: o.Sealer, Remember: remembered}
 	}
 	return &Issuer{
 		o:        o,
