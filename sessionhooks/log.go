@@ -12,12 +12,11 @@ import (
 )
 
 // Log is the event log of a store: one order per partition. An entry holds the
-// event without its Data; that is a record of its own, found by event and by
+// event without its Data; that is a record of its own, filed under the
 // aggregate, so that erasing a person's data leaves the order as it was.
 type Log struct {
 	eng    store.Engine
 	data   *store.Table[json.RawMessage]
-	about  *store.Table[struct{}]
 	retain time.Duration
 }
 
@@ -26,8 +25,7 @@ type Log struct {
 // is given.
 func NewLog(eng store.Engine, sealer *store.Sealer, retain time.Duration) *Log {
 	return &Log{eng: eng, retain: retain,
-		data:  store.NewTable[json.RawMessage](eng, store.TableOptions{Kind: "event_data", Schema: 1, Sealer: sealer}),
-		about: store.NewTable[struct{}](eng, store.TableOptions{Kind: "event_about", Schema: 1}),
+		data: store.NewTable[json.RawMessage](eng, store.TableOptions{Kind: "event_data", Schema: 1, Sealer: sealer}),
 	}
 }
 
@@ -46,13 +44,11 @@ func (l *Log) Append(at store.Place, e Event) []store.Op {
 	if len(e.Data) == 0 {
 		return ops
 	}
-	until := e.Detected.Add(l.retain)
-	ops = append(ops, l.data.Create(at, e.ID, e.Data, until))
-	if e.Aggregate != "" {
-		ops = append(ops, l.about.Create(at, e.Aggregate+"/"+e.ID, struct{}{}, until))
-	}
-	return ops
+	return append(ops, l.data.Create(at, filed(e.Aggregate, e.ID), e.Data, e.Detected.Add(l.retain)))
 }
+
+// filed is the id of an event's data: an aggregate's are one range.
+func filed(aggregate, event string) string { return aggregate + "/" + event }
 
 // Stored is an event with its place in the log.
 type Stored struct {
@@ -81,10 +77,10 @@ func (l *Log) Read(ctx context.Context, p store.Partition, after store.Position,
 	return all, nil
 }
 
-// Data is the event's own properties, nil when there were none, when they were
-// erased, or when they are past their retention.
-func (l *Log) Data(ctx context.Context, at store.Place, event string) (json.RawMessage, error) {
-	row, err := l.data.Get(ctx, at, event)
+// Data is the own properties of an event about an aggregate, nil when there
+// were none, when they were erased, or when they are past their retention.
+func (l *Log) Data(ctx context.Context, at store.Place, aggregate, event string) (json.RawMessage, error) {
+	row, err := l.data.Get(ctx, at, filed(aggregate, event))
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
@@ -95,13 +91,13 @@ func (l *Log) Data(ctx context.Context, at store.Place, event string) (json.RawM
 // with what names them.
 func (l *Log) Erase(ctx context.Context, at store.Place, aggregate string) error {
 	for {
-		rows, err := l.about.Scan(ctx, at, aggregate+"/", "", 200)
+		rows, err := l.data.Scan(ctx, at, filed(aggregate, ""), "", 200)
 		if err != nil || len(rows) == 0 {
 			return err
 		}
-		ops := make([]store.Op, 0, 2*len(rows))
+		ops := make([]store.Op, 0, len(rows))
 		for _, row := range rows {
-			ops = append(ops, l.about.Drop(at, row.ID), l.data.Drop(at, row.ID[len(aggregate)+1:]))
+			ops = append(ops, l.data.Drop(at, row.ID))
 		}
 		if _, err := l.eng.Commit(ctx, ops...); err != nil {
 			return fmt.Errorf("erase data of %s: %w", aggregate, err)

@@ -74,7 +74,7 @@ func (l *ledger) read(after store.Position) []sessionhooks.Stored {
 
 func (l *ledger) holds(e sessionhooks.Event, want string) {
 	l.Helper()
-	data, err := l.Data(l.Context(), l.at, e.ID)
+	data, err := l.Data(l.Context(), l.at, e.Aggregate, e.ID)
 	if err != nil || string(data) != want || (want == "") != (data == nil) {
 		l.Errorf("data of %s is %q, %v, want %q", e.Type, data, err, want)
 	}
@@ -126,7 +126,7 @@ func TestDataIsSealedWhereASealerIs(t *testing.T) {
 	l := openLedger(t, sealer)
 	e := l.event(sessionhooks.UserCreated, "p1", `{"Email":"hidden@corp.example"}`)
 	l.append(e)
-	rec, err := l.eng.Get(t.Context(), l.at.Key("event_data", e.ID))
+	rec, err := l.eng.Get(t.Context(), l.at.Key("event_data", "p1/"+e.ID))
 	if err != nil || strings.Contains(string(rec.Value), "hidden") {
 		t.Errorf("the record is %q, %v", rec.Value, err)
 	}

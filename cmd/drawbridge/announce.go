@@ -131,7 +131,7 @@ func (a *announcer) sessionEnded(c federation.Change) ([]store.Op, error) {
 			continue
 		}
 		ops = append(ops, a.queue.Enqueue(c.Tenant.Place, delivery.Job{
-			Sender: delivery.SessionWebhooks, Target: id, Event: e.ID, Kind: string(c.Cause), About: c.Session.ID,
+			Sender: delivery.SessionWebhooks, Target: id, Event: e.ID, Aggregate: e.Aggregate, Kind: string(c.Cause), About: c.Session.ID,
 			Occurred: c.At, Created: c.Detected, Next: c.Detected,
 		})...)
 	}

@@ -133,7 +133,7 @@ func emitted(t *testing.T, a *announcer, eng *boltstore.Engine, c federation.Cha
 		t.Fatal(err)
 	}
 	for _, s := range stored {
-		if s.Event.Data, err = a.log.Data(t.Context(), c.Tenant.Place, s.Event.ID); err != nil {
+		if s.Event.Data, err = a.log.Data(t.Context(), c.Tenant.Place, s.Event.Aggregate, s.Event.ID); err != nil {
 			t.Fatal(err)
 		}
 		events = append(events, s.Event)

@@ -285,13 +285,14 @@ func TestTheEventLogIsTrimmed(t *testing.T) {
 func TestDeletionErasesWhatEventsTell(t *testing.T) {
 	app := start(t, file(t, upstreamtest.New(t).URL, ""))
 	at := store.Place{Tenant: "default"}
-	gone, stays := eventsOf(t, app, "0196a000-0000-7000-8000-000000000001", 2), eventsOf(t, app, "0196a000-0000-7000-8000-000000000002", 1)
-	if err := (people{app}).Delete(t.Context(), at, "0196a000-0000-7000-8000-000000000001"); err == nil {
+	const leaver, other = "0196a000-0000-7000-8000-000000000001", "0196a000-0000-7000-8000-000000000002"
+	gone, stays := eventsOf(t, app, leaver, 2), eventsOf(t, app, other, 1)
+	if err := (people{app}).Delete(t.Context(), at, leaver); err == nil {
 		t.Error("nobody was deleted, and no error told so")
 	}
-	for id, want := range map[string]bool{gone[0]: false, gone[1]: false, stays[0]: true} {
-		if data, err := app.events.Data(t.Context(), at, id); err != nil || (data != nil) != want {
-			t.Errorf("data %s, %v, want some: %v", data, err, want)
+	for id, about := range map[string]string{gone[0]: leaver, gone[1]: leaver, stays[0]: other} {
+		if data, err := app.events.Data(t.Context(), at, about, id); err != nil || (data != nil) != (about == other) {
+			t.Errorf("data %s of %s, %v", data, about, err)
 		}
 	}
 }

@@ -30,11 +30,12 @@ type Job struct {
 	// Sender names the Sender, Target what it sends to.
 	Sender string `json:"sender"`
 	Target string `json:"target"`
-	// Event is the id of the event that caused the job, Kind its type, About
-	// the id of what it is about: the session that ended.
-	Event string `json:"event,omitempty"`
-	Kind  string `json:"kind,omitempty"`
-	About string `json:"about,omitempty"`
+	// Event is the id of the event that caused the job, Aggregate that of what
+	// the event is about, Kind its type, About the session that ended.
+	Event     string `json:"event,omitempty"`
+	Aggregate string `json:"aggregate,omitempty"`
+	Kind      string `json:"kind,omitempty"`
+	About     string `json:"about,omitempty"`
 	// Body is what the sender needs beside the event's data.
 	Body     json.RawMessage `json:"body,omitempty"`
 	State    State           `json:"state"`

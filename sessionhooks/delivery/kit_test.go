@@ -100,7 +100,7 @@ func (h *house) run(w *delivery.Worker) (stop func()) {
 func (h *house) enqueue(target string, with ...func(*delivery.Job)) string {
 	h.Helper()
 	e := sessionhooks.Event{ID: sessionhooks.NewID(), Stream: "session", Type: "SessionEnded", Occurred: time.Now(), Detected: time.Now()}
-	ops, id := h.job(target, append(with, func(j *delivery.Job) { j.Event = e.ID })...)
+	ops, id := h.job(target, append(with, func(j *delivery.Job) { j.Event, j.Aggregate = e.ID, e.Aggregate })...)
 	h.commit(append(ops, h.log.Append(h.at, e)...)...)
 	return id
 }

@@ -78,7 +78,9 @@ func (p *post) end(hook string, values *sessionhooks.Values) (id string, e sessi
 	p.Helper()
 	e = sessionhooks.Event{ID: sessionhooks.NewID(), Stream: sessionhooks.StreamSession, Type: sessionhooks.SessionEnded, Tenant: "default",
 		Aggregate: "person", Occurred: time.Now(), Detected: time.Now(), Data: raw(map[string]any{"Values": values, "Cause": "LOGOUT"})}
-	ops, id := p.job(hook, func(j *delivery.Job) { j.Sender, j.Event, j.About = delivery.SessionWebhooks, e.ID, "sid" })
+	ops, id := p.job(hook, func(j *delivery.Job) {
+		j.Sender, j.Event, j.Aggregate, j.About = delivery.SessionWebhooks, e.ID, e.Aggregate, "sid"
+	})
 	p.commit(append(ops, p.log.Append(p.at, e)...)...)
 	return id, e
 }

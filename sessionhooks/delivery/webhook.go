@@ -89,7 +89,7 @@ func (s staying) RoundTrip(r *http.Request) (*http.Response, error) {
 // valuesOf reads the session's values from the event's data. Where they were
 // erased, the event's type is all that is left to tell.
 func valuesOf(ctx context.Context, log *sessionhooks.Log, at store.Place, j Job) (sessionhooks.Values, error) {
-	data, err := log.Data(ctx, at, j.Event)
+	data, err := log.Data(ctx, at, j.Aggregate, j.Event)
 	if err != nil {
 		return sessionhooks.Values{}, err
 	}

@@ -164,7 +164,7 @@ func TestEventDataOfAnotherShapeIsTriedAgain(t *testing.T) {
 	p := newPost(t, http.DefaultClient, delivery.Schedule{time.Hour})
 	p.configure(sessionhooks.Webhook{ID: "crm", URL: answer(t, status(200))})
 	e := sessionhooks.Event{ID: sessionhooks.NewID(), Detected: time.Now(), Data: json.RawMessage(`{"Values":[1]}`)}
-	ops, id := p.job("crm", func(j *delivery.Job) { j.Sender, j.Event = delivery.SessionWebhooks, e.ID })
+	ops, id := p.job("crm", func(j *delivery.Job) { j.Sender, j.Event, j.Aggregate = delivery.SessionWebhooks, e.ID, e.Aggregate })
 	p.commit(append(ops, p.log.Append(p.at, e)...)...)
 	if j := p.await(id, 1); j.State != delivery.Pending || j.Attempts[0].Reason != "store" {
 		t.Errorf("job is %+v", j)
