@@ -103,7 +103,8 @@ func TestIngressLogsOnceCountsOnceAndSurvivesPanics(t *testing.T) {
 				http.Error(w, "too large", http.StatusRequestEntityTooLarge)
 			}
 		}
-	}), IngressOptions{Log: slog.New(slog.NewJSONHandler(&out, nil)), Listener: "public", MaxBody: 10, Metrics: m, Now: time.Now})
+	}), IngressOptions{Log: slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})), Listener: "public", MaxBody: 10, Metrics: m, Now: time.Now})
+	levels := map[int]string{200: "DEBUG", 413: "INFO", 500: "WARN"}
 	for path, want := range map[string]int{"/": 200, "/panic": 500, "/body": 413} {
 		out.Reset()
 		w := httptest.NewRecorder()
@@ -118,10 +119,10 @@ func TestIngressLogsOnceCountsOnceAndSurvivesPanics(t *testing.T) {
 		}
 		lines := bytes.Split(bytes.TrimSpace(out.Bytes()), []byte("\n"))
 		var last struct {
-			Msg    string
-			Status int
+			Level, Msg string
+			Status     int
 		}
-		if err := json.Unmarshal(lines[len(lines)-1], &last); err != nil || last.Msg != "request" || last.Status != want {
+		if err := json.Unmarshal(lines[len(lines)-1], &last); err != nil || last.Msg != "request" || last.Status != want || last.Level != levels[want] {
 			t.Errorf("%s: log %s", path, out.String())
 		}
 	}

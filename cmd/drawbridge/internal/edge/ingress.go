@@ -68,9 +68,15 @@ func (o IngressOptions) finish(r *http.Request, info *wire.RequestInfo, rec *rec
 		route = "none"
 	}
 	o.Metrics.request(o.Listener, route, method, status, took)
-	level := slog.LevelInfo
-	if status >= http.StatusInternalServerError {
+	level := slog.LevelDebug // what goes well is counted, and audited where it matters
+	switch {
+	case status >= http.StatusInternalServerError:
 		level = slog.LevelWarn
+	case status >= http.StatusBadRequest:
+		level = slog.LevelInfo
+	}
+	if !o.Log.Enabled(r.Context(), level) {
+		return
 	}
 	attrs := make([]slog.Attr, 0, 12)
 	attrs = append(attrs,
