@@ -83,7 +83,7 @@ func (s Set) MarshalJSON() ([]byte, error) {
 	if s == nil {
 		return []byte("{}"), nil
 	}
-	return json.Marshal(map[string]any(s))
+	return appendObject(make([]byte, 0, 512), s)
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote, as strictly as DecodeObject but
