@@ -4,8 +4,11 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"strconv"
 	"strings"
+
+	"github.com/google/uuid"
 
 	"github.com/drawbridge-id/drawbridge/federation/store"
 )
@@ -21,8 +24,31 @@ type Handle struct {
 	Secret string
 }
 
-// NewHandle makes a handle with a new secret of 256 random bits.
-func NewHandle(at store.Place) Handle { return Handle{Place: at, Secret: NewSecret()} }
+// NewHandle makes a handle with a new secret: a Moment, and 228 random bits.
+func NewHandle(at store.Place) Handle {
+	return Handle{Place: at, Secret: Moment() + NewSecret()[momentLength:]}
+}
+
+// momentLength is the length of a Moment.
+const momentLength = 5
+
+// Moment is about now, to the second, as text that sorts by time. Ids of what
+// is made and dies together begin with it: neighbours in the store share the
+// pages that a commit writes and a sweep frees. Nothing is decided by it, so
+// the machine's clock will do.
+func Moment() string {
+	id := uuid.Must(uuid.NewV7()) // RFC 9562 §5.7: begins with 48 bits of milliseconds
+	seconds := binary.BigEndian.Uint64(id[:8]) >> 16 / 1000
+	var text [momentLength]byte
+	for i := len(text) - 1; i >= 0; i-- {
+		text[i] = inOrder[seconds%64]
+		seconds /= 64
+	}
+	return string(text[:])
+}
+
+// inOrder is the alphabet of base64url in the order of its bytes.
+const inOrder = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
 
 // NewSecret is 256 random bits as 43 characters of base64url.
 func NewSecret() string {
@@ -36,9 +62,11 @@ func (h Handle) String() string {
 	return h.Place.Tenant + "." + strconv.FormatUint(uint64(h.Place.Partition), 10) + "." + h.Secret
 }
 
-// ID is the id of the record that the handle opens: a hash of the secret, so
-// that reading the store gives nobody a handle.
-func (h Handle) ID() string { return HashSecret(h.Secret) }
+// ID is the id of the record that the handle opens: its moment and a hash of
+// the secret, so that reading the store gives nobody a handle.
+func (h Handle) ID() string {
+	return h.Secret[:min(momentLength, len(h.Secret))] + HashSecret(h.Secret)
+}
 
 // HashSecret is the SHA-256 of a secret of NewSecret in base64url. Such
 // secrets are too long to guess, so no slower hash is called for.

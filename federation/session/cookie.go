@@ -30,7 +30,7 @@ func (m *Manager) NewID() ID {
 	var sid [20]byte
 	rand.Read(sid[:]) // never fails: crypto/rand ends the program instead
 	return ID{
-		Session:   base64.RawURLEncoding.EncodeToString(sid[:]),
+		Session:   federation.Moment() + base64.RawURLEncoding.EncodeToString(sid[:]),
 		Secret:    federation.Secret(federation.NewSecret()),
 		Audit:     uuid.NewString(),
 		Reference: uuid.NewString(),

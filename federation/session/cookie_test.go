@@ -95,7 +95,7 @@ func TestIDsDiffer(t *testing.T) {
 			}
 			seen[s] = true
 		}
-		if len(id.Session) != 27 || !ValidID(id.Session) {
+		if len(id.Session) != 32 || !ValidID(id.Session) {
 			t.Fatalf("sid %q", id.Session)
 		}
 	}

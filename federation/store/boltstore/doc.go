@@ -21,8 +21,9 @@
 // that wait, judges each by itself against what the earlier ones have written,
 // and makes them durable together: a conflict of one is nothing to the others.
 // A writer that is alone never waits for company; after a batch of several the
-// next one is given a moment to gather as many again, because the rivals of a
-// group come back together and would otherwise take turns in batches of one.
+// next one is given a moment to gather twice as many. The rivals of a group come
+// back together and would otherwise take turns in batches of one, and a batch
+// costs two syncs and its pages however much is in it.
 //
 // A commit is answered once it is on the disk. bbolt's NoSync is never set.
 // The free list is not written (NoFreelistSync): it would make every commit as

@@ -103,14 +103,15 @@ func (q *queue) enough(n int) bool {
 	return len(q.requests) >= n || q.closed
 }
 
-// take waits for a change, then gathers for at most delay until there are as
-// many as want. It answers none when the queue is closed and empty.
-func (q *queue) take(want, limit int, delay time.Duration) []*request {
+// take waits for a change. After a batch of several, last, it gathers for at
+// most delay until there are twice as many. It answers none when the queue is
+// closed and empty.
+func (q *queue) take(last, limit int, delay time.Duration) []*request {
 	for !q.enough(1) {
 		<-q.wake
 	}
-	if delay > 0 && want > 1 {
-		q.gather(min(want, limit), delay)
+	if delay > 0 && last > 1 {
+		q.gather(min(2*last, limit), delay)
 	}
 	return q.cut(limit)
 }

@@ -161,11 +161,15 @@ func TestOnlyGroupsGather(t *testing.T) {
 		<-group[0]
 		<-group[1]
 		if d := took(func() {
-			a, b := commitAside(t.Context(), e, create("a")), commitAside(t.Context(), e, create("b"))
-			<-a
-			<-b
+			var all []<-chan outcome
+			for _, id := range []string{"a", "b", "c", "d"} {
+				all = append(all, commitAside(t.Context(), e, create(id)))
+			}
+			for _, one := range all {
+				<-one
+			}
 		}); d != 0 {
-			t.Errorf("a group of as many as before waits %v", d)
+			t.Errorf("a group of twice as many as before waits %v", d)
 		}
 		if d := took(alone("straggler")); d != time.Second {
 			t.Errorf("a single commit after a group waits %v", d)
