@@ -39,6 +39,16 @@ func (b Breaker) orDefault() Breaker {
 	return b
 }
 
+// BreakerState is what a breaker does with the next call, on this node.
+type BreakerState string
+
+// The states.
+const (
+	Closed   BreakerState = "closed"    // calls are made
+	Open     BreakerState = "open"      // no call is made
+	HalfOpen BreakerState = "half_open" // one call is let through, or is under way
+)
+
 const parts = 30 // of the window; a call is forgotten with the part it fell into
 
 // breaker is the state: closed while openUntil is zero, open before it, half
@@ -74,6 +84,19 @@ func (b *breaker) enter(now time.Time) (pass, bool) {
 		b.probing = true
 	}
 	return pass{b, b.generation}, true
+}
+
+// state is what the next call would meet.
+func (b *breaker) state(now time.Time) BreakerState {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.openUntil.IsZero():
+		return Closed
+	case now.Before(b.openUntil):
+		return Open
+	}
+	return HalfOpen
 }
 
 // done reports how the call ended.

@@ -1,6 +1,8 @@
 package hook
 
 import (
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -129,5 +131,63 @@ func TestBreakerSurvivesAClockThatGoesBack(t *testing.T) {
 	}
 	if !tell(b, time.Unix(-5, 0), false) {
 		t.Fatal("closed for no reason")
+	}
+}
+
+// However many come at once when the rest is over, one is let through; and again
+// one when it failed.
+func TestBreakerLetsOneProbeThrough(t *testing.T) {
+	b, now := opened()
+	for range 3 {
+		now = now.Add(10 * time.Second)
+		var through atomic.Int32
+		var probe pass
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() {
+				if leave, ok := b.enter(now); ok {
+					through.Add(1)
+					probe = leave
+				}
+			})
+		}
+		all.Wait()
+		if n := through.Load(); n != 1 {
+			t.Fatalf("%d probes at once", n)
+		}
+		if got := b.state(now); got != HalfOpen {
+			t.Fatalf("during the probe it is %s", got)
+		}
+		probe.done(now, true)
+	}
+}
+
+func TestBreakerTellsItsState(t *testing.T) {
+	b, now := fresh()
+	want := func(at time.Time, want BreakerState) {
+		t.Helper()
+		if got := b.state(at); got != want {
+			t.Errorf("it is %s, want %s", got, want)
+		}
+	}
+	want(now, Closed)
+	for range 20 {
+		tell(b, now, true)
+	}
+	want(now, Open)
+	want(now.Add(10*time.Second-1), Open)
+	want(now.Add(10*time.Second), HalfOpen)
+	tell(b, now.Add(10*time.Second), true)
+	want(now.Add(10*time.Second), Open)
+	tell(b, now.Add(20*time.Second), false)
+	want(now.Add(20*time.Second), Closed)
+}
+
+// Nodes know nothing of each other's breakers.
+func TestBreakersOfNodes(t *testing.T) {
+	a, now := opened()
+	b, _ := fresh()
+	if _, ok := b.enter(now); !ok || a.state(now) != Open || b.state(now) != Closed {
+		t.Fatal("one node's breaker is another's")
 	}
 }

@@ -37,5 +37,19 @@
 //     statuses, documents of another type), not answers about one user that are
 //     merely invalid: somebody's odd claims must not switch the hook off for all.
 //   - Without the scope openid there is nothing to customise and no call.
-//   - The state of the breaker and the default Memory are this node's own.
+//   - The state of the breaker, the places and the default Memory are this node's
+//     own.
+//
+// Several nodes. Nodes do not tell each other that a service fails: what one
+// sees may be its own network, and to ask the store at every call would make a
+// sign-in wait for it. So on N nodes a service that fails is met by up to
+// N × MinCalls failing calls before it is left alone everywhere, each node opens
+// its breaker when its own calls fail, and in each Rest the service gets up to N
+// probes, one from each node. A node with fewer than MinCalls calls in a Window
+// never opens; its calls are few. The service must stand N × MaxConcurrent calls
+// at once: divide MaxConcurrent by the number of nodes where it cannot. What
+// LastGood may fall back on is what this node remembers, so behind a balancer a
+// malfunction may mean Deny on one node and an old answer on another, unless
+// Remember is given a memory that the nodes share. A restart begins with a
+// closed breaker and nothing remembered.
 package hook

@@ -64,6 +64,13 @@ func New(o Options) (*Hook, error) {
 // Name implements claims.Stage.
 func (h *Hook) Name() string { return h.id }
 
+// Breaker is the state of this node's breaker, for metrics that are scraped: an
+// open one hears of no call for which an Observer could tell it.
+func (h *Hook) Breaker() BreakerState { return h.breaker.state(h.now()) }
+
+// InFlight is how many calls this node has in flight, at most MaxConcurrent.
+func (h *Hook) InFlight() int { return len(h.places) }
+
 // Apply implements claims.Stage. The error is a *claims.Denied when the service
 // refuses the user and a *claims.Malfunction, with an Outcome as its Reason,
 // when it fails and OnFailure has no answer either.
@@ -81,7 +88,8 @@ func (h *Hook) Apply(ctx context.Context, in claims.Input, have claims.Set) (cla
 	}
 	answer, err := h.settle(ctx, in, have, called, &seen)
 	if h.observe != nil {
-		seen.Duration = h.now().Sub(began)
+		now := h.now()
+		seen.Duration, seen.Breaker = now.Sub(began), h.breaker.state(now)
 		h.observe(ctx, seen)
 	}
 	return answer, err

@@ -92,7 +92,15 @@ func TestBreakerInService(t *testing.T) {
 			}
 			return reply(500, ""), nil
 		})
+		var heard observed
+		o.Observe = heard.hear
 		h := build(t, o)
+		state := func(want hook.BreakerState) {
+			t.Helper()
+			if told := heard.last(t).Breaker; told != want || h.Breaker() != want {
+				t.Errorf("the breaker is told as %s and asked %s, want %s", told, h.Breaker(), want)
+			}
+		}
 		ask := func() hook.Outcome {
 			if _, err := h.Apply(t.Context(), input(), nil); err != nil {
 				return outcome(t, err)
@@ -104,6 +112,7 @@ func TestBreakerInService(t *testing.T) {
 				t.Fatal(got)
 			}
 		}
+		state(hook.Open)
 		if got := ask(); got != hook.BreakerOpen || calls != 20 {
 			t.Fatal(got, calls)
 		}
@@ -113,10 +122,17 @@ func TestBreakerInService(t *testing.T) {
 			t.Fatal(got)
 		}
 		time.Sleep(time.Millisecond)
+		if got := h.Breaker(); got != hook.HalfOpen {
+			t.Errorf("after the rest it is %s", got)
+		}
 		for range 3 {
 			if got := ask(); got != hook.OK {
 				t.Fatal(got)
 			}
+			state(hook.Closed)
+		}
+		if n := h.InFlight(); n != 0 {
+			t.Errorf("%d calls in flight", n)
 		}
 	})
 }

@@ -62,6 +62,7 @@ type Observation struct {
 	Status   int           // of the last answer, 0 without one
 	Attempts int           // 0 when no call was made
 	Duration time.Duration // of the whole, retry included
+	Breaker  BreakerState  // as the call left it, on this node
 	Cause    error         // private: for a log, never for a caller
 }
 

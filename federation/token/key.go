@@ -41,18 +41,23 @@ func (material) GoString() string     { return "[secret]" }
 func (material) LogValue() slog.Value { return slog.StringValue("[secret]") }
 
 // keyRecord is a key as stored. From alone says when it takes over; Made is
-// there for people.
+// when it was first published.
 type keyRecord struct {
-	ID       string    `json:"id"`
-	Use      use       `json:"use"`
-	Made     time.Time `json:"made"`
-	From     time.Time `json:"from"`
-	Material material  `json:"material"`
+	ID   string    `json:"id"`
+	Use  use       `json:"use"`
+	Made time.Time `json:"made"`
+	From time.Time `json:"from"`
+	// Overlap is how long the one before stays published once this one signs.
+	// It is kept because nodes may be configured differently.
+	Overlap  time.Duration `json:"overlap,omitempty"`
+	Material material      `json:"material"`
 }
 
 // ringRecord is a tenant's keys, those of one use in the order of From.
 type ringRecord struct {
 	Keys []keyRecord `json:"keys"`
+	// Revoked are ids that must not come back, and until when that is remembered.
+	Revoked map[string]time.Time `json:"revoked,omitempty"`
 }
 
 // key is a key that is ready to work.

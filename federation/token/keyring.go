@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -23,6 +22,27 @@ import (
 // tenant's published keys.
 var ErrNotOurs = errors.New("token: not made with a key of this tenant")
 
+// ErrNoKey says that the tenant has no key of that id.
+var ErrNoKey = errors.New("token: the tenant has no such key")
+
+const (
+	// MaxRefresh bounds how long a node that reaches the store does not know
+	// what another one did: how long a key still works after Revoke.
+	MaxRefresh = 10 * time.Second
+	// MaxTrust bounds how long a node that does not reach the store goes on with
+	// the keys it knows. Then it neither signs nor believes: a node that is cut
+	// off must not use for ever what was revoked.
+	MaxTrust = 5 * time.Minute
+	// maxCopied bounds how long others may keep a copy of the key set.
+	maxCopied = 5 * time.Minute
+	// maxSearch is the least time between two looks for unknown keys, which
+	// anybody can invent.
+	maxSearch = time.Second
+	// firstTenants is how many tenants' keys Ensure looks at: a start must not
+	// wait for ten thousand key pairs.
+	firstTenants = 100
+)
+
 // KeyringOptions say what a Keyring works with. All but Sealer and Log are
 // required.
 type KeyringOptions struct {
@@ -32,43 +52,56 @@ type KeyringOptions struct {
 	// Tenants are those that Ensure and Run look after. It may answer otherwise
 	// after the configuration was read again.
 	Tenants func() []federation.Tenant
-	// Now is the clock that says which key signs.
+	// Now is this node's clock. It measures how old knowledge is; which key
+	// signs is a matter of the engine's clock, so it may be wrong, though it
+	// should not be set back and forth (time.Now is not: it measures by the
+	// monotonic clock).
 	Now func() time.Time
 	// RotateEvery is how long a key signs. The next one is published a quarter
 	// of that before, but not more than a day.
 	RotateEvery time.Duration
 	// Overlap is how long a key stays published once another signs; at least as
-	// long as what it signed is believed.
+	// long as what it signed is believed. Where nodes differ, the longest that
+	// any of them had counts.
 	Overlap time.Duration
 	Log     *slog.Logger
 }
 
 // Keyring keeps every tenant's keys. Its methods may be called concurrently.
+//
+// Many nodes may each have one over the same store. They have one key set per
+// tenant, in one record that changes by version alone: it is made once, and
+// rotated by whoever comes first. A node reads the record again when the
+// tenant is in use and what it knows is MaxRefresh old, so an idle tenant costs
+// nothing; Run looks at each tenant a few times in the lead of a rotation. Where
+// the store does not answer a node goes on for MaxTrust. A key waits for its
+// turn at least as long as MaxTrust and the life of copies of the key set
+// together, so every node and every relying party that obeys max-age knows it
+// before anybody signs with it. The first key of a tenant, and one that replaces
+// a revoked key when no other is left, sign at once: there is nothing to wait
+// with.
+//
+// What a node knows it also puts back into a store that has lost it (a failover,
+// a backup). A key that has signed is lost only when the store and all nodes
+// that knew it lose it together.
+//
+// For short rotations (below 80 s: the refresh; below 40 min: the trust and the
+// copies) these times are parts of the lead instead.
 type Keyring struct {
 	o     KeyringOptions
 	plan  schedule
-	every time.Duration // how often the store is read again
+	clock *engineClock
 	table *store.Table[ringRecord]
 	rings sync.Map // tenant id to *ring
-}
-
-// ring is a tenant's keys in memory.
-type ring struct {
-	// mu is held while the store is read or written, never to sign.
-	mu      sync.Mutex
-	version store.Version
-	read    time.Time
-	seen    atomic.Pointer[view]
 }
 
 const (
 	ringKind = "token.keys"
 	ringID   = "ring"
-	// maxReadEvery bounds how long a node does not know what another published.
-	maxReadEvery = time.Minute
 )
 
-// NewKeyring makes a keyring. Ensure gives it keys.
+// NewKeyring makes a keyring. It reads nothing: keys are there when Ensure has
+// returned, or at their first use.
 func NewKeyring(o KeyringOptions) (*Keyring, error) {
 	if o.Engine == nil || o.Tenants == nil || o.Now == nil {
 		return nil, errors.New("token: a keyring needs an engine, tenants and a clock")
@@ -80,45 +113,158 @@ func NewKeyring(o KeyringOptions) (*Keyring, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	plan := newSchedule(o.RotateEvery, o.Overlap)
+	clock := &engineClock{engine: o.Engine, local: o.Now, life: plan.refresh}
+	o.Now = clock.now // from here on the nodes' common one, also for the tokens of hooks
 	return &Keyring{
-		o: o, plan: plan, every: max(min(plan.lead/4, maxReadEvery), time.Millisecond),
+		o: o, plan: plan, clock: clock,
 		table: store.NewTable[ringRecord](o.Engine, store.TableOptions{Kind: ringKind, Schema: 1, Sealer: o.Sealer}),
 	}, nil
 }
 
-// Ensure reads the keys of all tenants, makes those that are missing or due,
-// and takes away those that are gone. Several nodes may do so at once: they
-// end with the same keys. After an error, what was known before still works.
+// Ensure reads the keys of the first hundred tenants, makes those that are
+// missing or due, and takes away those that are gone; what is wrong with store
+// or sealing keys shows here. Several nodes may do so at once: they end with the
+// same keys. After an error, what was known before still works.
 func (k *Keyring) Ensure(ctx context.Context) error {
 	tenants := k.o.Tenants()
+	return k.visitAll(ctx, tenants[:min(len(tenants), firstTenants)], true)
+}
+
+func (k *Keyring) visitAll(ctx context.Context, tenants []federation.Tenant, keep bool) error {
 	failed := make([]error, len(tenants))
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, t := range tenants {
 		group.Go(func() error {
-			_, failed[i] = k.tend(ctx, t) // one tenant's failure stops no other
+			failed[i] = k.visit(ctx, t, keep) // one tenant's failure stops no other
 			return nil
 		})
 	}
 	return errors.Join(append(failed, group.Wait())...)
 }
 
-// Run rotates keys by schedule and learns what other nodes did, until ctx
-// ends, which is no error. It goes on over failures of the store.
+// Run rotates the keys of tenants that nobody uses, until ctx ends, which is no
+// error. It goes on over failures of the store. Each tenant is looked at four
+// times in the lead of a rotation, all spread over that time.
 func (k *Keyring) Run(ctx context.Context) error {
-	timer := time.NewTimer(k.every)
+	timer := time.NewTimer(k.plan.refresh)
 	defer timer.Stop()
-	for {
+	for round := 0; ; round = (round + 1) % k.rounds() {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-timer.C:
 		}
-		if err := k.Ensure(ctx); err != nil && ctx.Err() == nil {
+		if err := k.visitAll(ctx, k.share(round), false); err != nil && ctx.Err() == nil {
 			k.o.Log.ErrorContext(ctx, "keys could not be read or rotated", "error", err)
 		}
-		timer.Reset(k.every)
+		timer.Reset(k.plan.refresh)
 	}
+}
+
+// rounds is in how many rounds Run has looked at every tenant.
+func (k *Keyring) rounds() int { return max(1, int(k.plan.lead/4/k.plan.refresh)) }
+
+// share is what Run looks at in a round.
+func (k *Keyring) share(round int) []federation.Tenant {
+	tenants, rounds := k.o.Tenants(), k.rounds()
+	return tenants[len(tenants)*round/rounds : len(tenants)*(round+1)/rounds]
+}
+
+// CopyFor is how long others may keep a copy of the key set (max-age) and still
+// know every key before it signs.
+func (k *Keyring) CopyFor() time.Duration { return k.plan.copied.Truncate(time.Second) }
+
+// Rotate makes the tenant's next keys sign as soon as every node and everybody
+// with a copy of the key set can know them: after MaxTrust and five minutes, or
+// at once where they wait already. The keys before them are retired, not
+// revoked. Said again before that it changes nothing.
+func (k *Keyring) Rotate(ctx context.Context, t federation.Tenant) error {
+	err := k.change(ctx, t, func(ring ringRecord, now time.Time) (_ ringRecord, err error) {
+		for _, u := range uses() {
+			if ring, err = k.plan.hasten(ring, u, now); err != nil {
+				return ring, err
+			}
+		}
+		return ring, nil
+	})
+	if err == nil {
+		k.o.Log.InfoContext(ctx, "keys are rotated", "audit", true, "tenant", t.ID)
+	}
+	return err
+}
+
+// Revoke takes a key away for good, from every node within MaxRefresh (MaxTrust
+// where one does not reach the store): it is published no more, and what it
+// signed or sealed is no longer believed. If it was the one that signs, the next
+// one takes over at once if it is published, else a retired one stands in until
+// a new one is known, else a new one signs at once, before copies of the key set
+// know it. To avoid that, Rotate first. ErrNoKey if there is none of that id;
+// one that was revoked before is no error.
+func (k *Keyring) Revoke(ctx context.Context, t federation.Tenant, id string) error {
+	err := k.change(ctx, t, func(ring ringRecord, now time.Time) (ringRecord, error) {
+		if _, before := ring.Revoked[id]; before {
+			return ring, nil
+		}
+		out, found, err := k.plan.revoke(ring, id, now)
+		if err == nil && !found {
+			err = ErrNoKey
+		}
+		return out, err
+	})
+	if err == nil {
+		k.o.Log.WarnContext(ctx, "key is revoked", "audit", true, "tenant", t.ID, "kid", id)
+	}
+	return err
+}
+
+func (k *Keyring) change(ctx context.Context, t federation.Tenant, f func(ringRecord, time.Time) (ringRecord, error)) error {
+	r := k.ring(t)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, err := k.tend(ctx, t, r, f)
+	return err
+}
+
+// KeyInfo is what an operator may know of a key. Times are the engine's.
+type KeyInfo struct {
+	ID string
+	// Use is RS256, ES256 or seal.
+	Use string
+	// Standing is next (published), working (it signs) or retired (published).
+	Standing string
+	Made     time.Time
+	// From is when it takes over, or did.
+	From time.Time
+	// Gone is when it will be published no more; zero while it has no successor.
+	Gone time.Time
+}
+
+// Keys lists the tenant's keys as the store has them now, in the order of use
+// and turn.
+func (k *Keyring) Keys(ctx context.Context, t federation.Tenant) ([]KeyInfo, error) {
+	r := k.ring(t)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, err := k.tend(ctx, t, r, nil); err != nil {
+		return nil, err
+	}
+	now := k.clock.now()
+	var all []KeyInfo
+	for _, u := range uses() {
+		mine := ofUse(r.known.Keys, u)
+		for i, rec := range mine {
+			standing := "retired"
+			switch at := workingOf(mine, now); {
+			case i == at:
+				standing = "working"
+			case i > at:
+				standing = "next"
+			}
+			all = append(all, KeyInfo{ID: rec.ID, Use: string(u), Standing: standing, Made: rec.Made, From: rec.From, Gone: goneAt(mine, i)})
+		}
+	}
+	return all, nil
 }
 
 // JWKS is the tenant's key set (RFC 7517 §5): the public keys that sign, will
@@ -133,7 +279,7 @@ func (k *Keyring) JWKS(ctx context.Context, t federation.Tenant) ([]byte, error)
 
 // Sign makes a JWT of claims, which are whatever encoding/json writes as an
 // object, under the key whose turn it is. typ is the header's typ (RFC 8725
-// §3.11), none if empty. The store is read only for a tenant never met before.
+// §3.11), none if empty. The store is read when what is known is too old.
 func (k *Keyring) Sign(ctx context.Context, t federation.Tenant, alg federation.SigningAlg, typ string, claims any) (string, error) {
 	if strings.ContainsFunc(typ, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }) {
 		return "", fmt.Errorf("token: %q is not a media type", typ)
@@ -211,15 +357,10 @@ func (k *Keyring) find(ctx context.Context, t federation.Tenant, id string) (*ke
 	if found := v.byID[id]; found != nil {
 		return found, nil
 	}
-	r := k.ring(t)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if now := k.o.Now(); now.Sub(r.read) >= k.every || now.Before(r.read) {
-		if err := k.read(ctx, t, r); err != nil {
-			return nil, err
-		}
+	if v, err = k.within(ctx, t, min(k.plan.refresh, maxSearch), true); err != nil {
+		return nil, err
 	}
-	if found := k.current(r).byID[id]; found != nil {
+	if found := v.byID[id]; found != nil {
 		return found, nil
 	}
 	return nil, fmt.Errorf("%w: no such key", ErrNotOurs)

@@ -39,7 +39,7 @@ func node(t testing.TB, eng store.Engine, now func() time.Time, change ...func(*
 
 func published(t testing.TB, k *Keyring) []jose.JSONWebKey {
 	t.Helper()
-	body, err := k.JWKS(t.Context(), tenantOf("acme"))
+	body, err := k.JWKS(t.Context(), k.o.Tenants()[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func kids(t testing.TB, k *Keyring, alg string) []string {
 
 func mustSign(t testing.TB, k *Keyring, alg federation.SigningAlg) (jwt, kid string) {
 	t.Helper()
-	jwt, err := k.Sign(t.Context(), tenantOf("acme"), alg, "JWT", map[string]string{"sub": "x"})
+	jwt, err := k.Sign(t.Context(), k.o.Tenants()[0], alg, "JWT", map[string]string{"sub": "x"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,8 +105,7 @@ func TestKeySet(t *testing.T) {
 	}
 }
 
-// TestRotation walks two nodes over one engine through the life of a key. Only
-// the first node works on the ring; the other knows what it reads.
+// TestRotation walks two nodes over one engine through the life of a key.
 func TestRotation(t *testing.T) {
 	c := newClock()
 	eng := openEngine(t, c.now)
@@ -155,8 +154,8 @@ func TestRotation(t *testing.T) {
 	second = kids(t, a, "ES256")[1]
 	both(30*hour, "next is published", []*string{&first, &second}, &first)
 
-	// From here the clock alone decides: no node looks at the store.
-	eng.arm(nil, func(store.Key) error { return store.ErrClosed })
+	// From here the clock alone decides: no node changes the store.
+	eng.arm(func(int) (bool, error) { return false, store.ErrClosed }, nil)
 	c.setTo(begin.Add(40*hour - time.Microsecond))
 	both(40*hour, "just before", []*string{&first, &second}, &first)
 	c.setTo(begin.Add(40 * hour))
@@ -171,9 +170,9 @@ func TestRotation(t *testing.T) {
 			t.Errorf("node %s does not open in the overlap: %v", name, err)
 		}
 	}
+	eng.arm(nil, nil)
 	c.setTo(begin.Add(64 * hour))
 	both(64*hour, "gone", []*string{&second}, &second)
-	eng.arm(nil, nil)
 	for name, k := range map[string]*Keyring{"a": a, "b": b} {
 		if _, err := k.Verify(t.Context(), tenantOf("acme"), jwt); !errors.Is(err, ErrNotOurs) {
 			t.Errorf("node %s after the overlap: %v", name, err)
@@ -276,7 +275,7 @@ func TestUnknownKidReadsSeldom(t *testing.T) {
 	}
 	c.advance(10 * time.Hour)
 	jwt, kid := mustSign(t, a, federation.ES256)
-	if slices.Contains(kids(t, b, "ES256"), kid) {
+	if b.ring(tenantOf("acme")).seen.Load().byID[kid] != nil {
 		t.Fatal("the other node knows the key already")
 	}
 	eng.arm(nil, nil)
@@ -296,7 +295,7 @@ func TestUnknownKidReadsSeldom(t *testing.T) {
 	if _, gets := eng.counts(); gets != 1 {
 		t.Errorf("%d reads, want 1", gets)
 	}
-	c.advance(b.every)
+	c.advance(maxSearch)
 	_, _ = b.Verify(t.Context(), tenantOf("acme"), forged)
 	if _, gets := eng.counts(); gets != 2 {
 		t.Errorf("%d reads after another interval, want 2", gets)
@@ -370,7 +369,7 @@ func TestEnsureGoesOn(t *testing.T) {
 	c := newClock()
 	eng := openEngine(t, c.now)
 	k := node(t, eng, c.now, func(o *KeyringOptions) {
-		o.Tenants = func() []federation.Tenant { return []federation.Tenant{tenantOf("broken"), tenantOf("acme")} }
+		o.Tenants = func() []federation.Tenant { return []federation.Tenant{tenantOf("acme"), tenantOf("broken")} }
 	})
 	eng.arm(nil, func(key store.Key) error {
 		if key.Place().Tenant == "broken" {
@@ -402,9 +401,12 @@ func TestRun(t *testing.T) {
 		time.Sleep(29 * time.Hour)
 		eng.arm(nil, func(store.Key) error { return store.ErrClosed })
 		time.Sleep(2 * time.Hour)
-		mustSign(t, k, federation.ES256)
 		eng.arm(nil, nil)
-		time.Sleep(11 * time.Hour)
+		time.Sleep(2*time.Hour + 30*time.Minute) // Run has looked at every tenant, so the next key waits ten hours
+		if got := kids(t, k, "ES256"); len(got) != 2 {
+			t.Errorf("published are %v", got)
+		}
+		time.Sleep(10 * time.Hour)
 		if _, now := mustSign(t, k, federation.ES256); now == first {
 			t.Error("the first key still signs")
 		}

@@ -20,7 +20,17 @@
 //   - The whole bag of claims is kept. A document in which names fold together
 //     (`sub` beside `SUB`) is refused whole: go-oidc would read one of them as
 //     the other.
-//   - Keys are fetched again for an unknown key at most once per interval.
+//   - Keys are fetched again for an unknown key at most once per interval, also
+//     when that fails, and once an hour so that a withdrawn key is forgotten.
+//   - What was fetched once serves on while the provider cannot be reached, or
+//     publishes nothing that could be used.
+//
+// # Several nodes
+//
+// Metadata and keys are kept by each node for itself, one copy per connector:
+// they are the provider's, can be had again at any time, and nodes that differ
+// for an hour are like relying parties that fetched at different times. N nodes
+// make N times the fetches, each node at most one per interval.
 //
 // # Errors
 //

@@ -13,16 +13,26 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// keysPause is the least time between two fetches of the keys: an unknown key
-// asks for a new fetch, and anybody can invent an unknown key.
-const keysPause = 5 * time.Second
-
-// keysTimeout bounds one fetch of the keys, whoever waits for it.
-const keysTimeout = 10 * time.Second
+const (
+	// keysPause is the least time between two fetches of the keys, whether they
+	// went well or not: an unknown key asks for a new fetch, and anybody can
+	// invent an unknown key.
+	keysPause = 5 * time.Second
+	// keysLife is how long keys are believed before they are fetched again, so
+	// that one which the provider withdrew is not believed for ever. While that
+	// fails the old ones stay in use.
+	keysLife = time.Hour
+	// keysTimeout bounds one fetch of the keys, whoever waits for it.
+	keysTimeout = 10 * time.Second
+	// maxKeys is how many keys of a set are kept; a token without kid is tried
+	// against each.
+	maxKeys = 100
+)
 
 // keySet is the provider's published keys (go-oidc's KeySet). go-oidc's own one
 // fetches for every unknown key, which lets a stranger make us hammer the
-// provider. Known keys verify without waiting for a fetch under way.
+// provider. Known keys verify without waiting for a fetch under way, unless they
+// are too old.
 type keySet struct {
 	url  string
 	algs []jose.SignatureAlgorithm
@@ -31,11 +41,18 @@ type keySet struct {
 
 	flight singleflight.Group
 	known  atomic.Pointer[published]
+	failed atomic.Pointer[failure]
 }
 
 type published struct {
 	keys    []jose.JSONWebKey
 	fetched time.Time
+}
+
+// failure is the last fetch, if it went wrong.
+type failure struct {
+	err error
+	at  time.Time
 }
 
 // VerifySignature checks a JWS against the key it names, or against all keys
@@ -46,6 +63,11 @@ func (k *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error
 		return nil, fmt.Errorf("parse signature: %w", err)
 	}
 	have := k.known.Load()
+	if have != nil && k.now().Sub(have.fetched) >= keysLife {
+		if fresh, err := k.refresh(ctx); err == nil {
+			have = fresh
+		}
+	}
 	if have != nil {
 		if payload, ok := try(have.keys, jws); ok {
 			return payload, nil
@@ -78,17 +100,28 @@ func noteOutage(ctx context.Context, err error) {
 	}
 }
 
-// refresh fetches once for all who want it, and goes on when they give up.
+// refresh fetches once for all who want it, at most once per keysPause, and goes
+// on when they give up.
 func (k *keySet) refresh(ctx context.Context) (*published, error) {
 	result := k.flight.DoChan("keys", func() (any, error) {
+		now := k.now()
+		// Somebody's flight may have landed between a caller's look and this one.
+		if have := k.known.Load(); have != nil && now.Sub(have.fetched) < keysPause {
+			return have, nil
+		}
+		if f := k.failed.Load(); f != nil && now.Sub(f.at) < keysPause {
+			return nil, f.err
+		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keysTimeout)
 		defer cancel()
 		keys, err := k.fetch(ctx)
 		if err != nil {
+			k.failed.Store(&failure{err: err, at: k.now()})
 			return nil, err
 		}
 		have := &published{keys: keys, fetched: k.now()}
 		k.known.Store(have)
+		k.failed.Store(nil)
 		return have, nil
 	})
 	select {
@@ -121,13 +154,20 @@ func (k *keySet) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
 	if err := json.NewDecoder(res.Body).Decode(&set); err != nil {
 		return nil, fmt.Errorf("read keys: %w", err)
 	}
-	keys := make([]jose.JSONWebKey, 0, len(set.Keys))
+	keys := make([]jose.JSONWebKey, 0, min(len(set.Keys), maxKeys))
 	for _, raw := range set.Keys {
+		if len(keys) == maxKeys {
+			break
+		}
 		var key jose.JSONWebKey
 		// A key of a kind that we do not know is somebody else's (RFC 7517 §5).
 		if key.UnmarshalJSON(raw) == nil && key.IsPublic() && key.Use != "enc" {
 			keys = append(keys, key)
 		}
+	}
+	if len(keys) == 0 {
+		// Nobody could sign in with it: a mistake that must not replace what is known.
+		return nil, errors.New("read keys: the set holds none that could verify")
 	}
 	return keys, nil
 }
