@@ -25,6 +25,12 @@ var (
 	ErrSealed = errors.New("store: record cannot be unsealed")
 	// ErrClosed says that the engine was closed.
 	ErrClosed = errors.New("store: engine is closed")
+	// ErrUnavailable says that the engine's server does not answer, or refuses to
+	// work for now. Nothing was written, and the call may be made again later.
+	ErrUnavailable = errors.New("store: the store does not answer")
+	// ErrLost says that what the store held is gone: it was emptied, replaced or
+	// damaged behind the engine's back. Nothing works until an operator has acted.
+	ErrLost = errors.New("store: the store has lost its log")
 	// ErrHeld says that somebody else holds the lease.
 	ErrHeld = errors.New("store: lease is held by another")
 )

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"hash/fnv"
 	"strings"
 )
@@ -9,8 +11,9 @@ import (
 // of one partition can be changed in one commit, and share one log.
 type Partition uint16
 
-// Place is where a tenant's records live. The Place with an empty Tenant is
-// the partition's own, for records that belong to no tenant.
+// Place is where records of a tenant live: all of them, or, of a tenant that is
+// spread, those of some persons. The Place with an empty Tenant is the
+// partition's own, for records that belong to no tenant.
 type Place struct {
 	Tenant    string
 	Partition Partition
@@ -19,7 +22,7 @@ type Place struct {
 // Layout is the fixed number of partitions that a store was created with.
 type Layout struct{ Partitions int }
 
-// Place says where the tenant lives. The answer depends on nothing but the
+// Place says where the tenant lives, the home of one that is spread. The answer depends on nothing but the
 // tenant's name and the number of partitions.
 func (l Layout) Place(tenant string) Place {
 	if l.Partitions <= 1 {
@@ -28,6 +31,18 @@ func (l Layout) Place(tenant string) Place {
 	h := fnv.New32a()
 	h.Write([]byte(tenant))
 	return Place{Tenant: tenant, Partition: Partition(h.Sum32() % uint32(l.Partitions))}
+}
+
+// PlaceOf says where an id of a spread tenant lives. The answer depends on
+// nothing but the tenant's name, the id and the number of partitions. The hash
+// is one that nobody can aim at, since ids may be what an upstream or a stranger
+// wrote.
+func (l Layout) PlaceOf(tenant, id string) Place {
+	if l.Partitions <= 1 {
+		return Place{Tenant: tenant}
+	}
+	sum := sha256.Sum256([]byte(tenant + "/" + id)) // a tenant's name has no slash
+	return Place{Tenant: tenant, Partition: Partition(binary.BigEndian.Uint64(sum[:8]) % uint64(l.Partitions))}
 }
 
 // Own is the partition's own place, for records of no tenant.

@@ -14,8 +14,9 @@ type TableOptions struct {
 	// Schema is the version of T's stored shape, from 1. It grows whenever an
 	// older binary would misread what this one writes.
 	Schema int
-	// Migrate turns the JSON of an older schema into that of the next one. It
-	// must be set when Schema is above 1.
+	// Migrate turns the JSON of an older schema into that of the next one; see
+	// Migrations. It must be set when Schema is above 1. Records are migrated as
+	// they are read, and written in the new shape when next they are written.
 	Migrate func(from int, old []byte) ([]byte, error)
 	// Sealer, when not nil, seals every record at rest.
 	Sealer *Sealer
@@ -45,7 +46,14 @@ type Row[T any] struct {
 
 // NewTable makes a view of the records of o.Kind in the engine.
 func NewTable[T any](eng Engine, o TableOptions) *Table[T] {
-	return &Table[T]{eng: eng, o: o, memo: newMemo[T](o.Remember)}
+	t := &Table[T]{eng: eng, o: o, memo: newMemo[T](o.Remember)}
+	if c, ok := eng.(*Catalogue); ok {
+		c.add(o, func(rec Record) (any, error) {
+			row, err := t.decode(rec)
+			return row.Value, err
+		})
+	}
+	return t
 }
 
 // Get reads one row: ErrNotFound, ErrNewer and ErrSealed as their docs say.
@@ -130,16 +138,8 @@ func (t *Table[T]) decode(rec Record) (Row[T], error) {
 	if err != nil {
 		return row, fmt.Errorf("read %s: %w", t.o.Kind, err)
 	}
-	if schema > t.o.Schema {
-		return row, fmt.Errorf("read %s of schema %d with a binary of schema %d: %w", t.o.Kind, schema, t.o.Schema, ErrNewer)
-	}
-	for ; schema < t.o.Schema; schema++ {
-		if t.o.Migrate == nil {
-			return row, fmt.Errorf("store: %s of schema %d cannot be migrated", t.o.Kind, schema)
-		}
-		if body, err = t.o.Migrate(schema, body); err != nil {
-			return row, fmt.Errorf("migrate %s from schema %d: %w", t.o.Kind, schema, err)
-		}
+	if body, err = migrateTo(t.o.Kind, schema, t.o.Schema, t.o.Migrate, body); err != nil {
+		return row, err
 	}
 	if err := json.Unmarshal(body, &row.Value); err != nil {
 		return row, fmt.Errorf("decode %s: %w", t.o.Kind, err)

@@ -2,6 +2,7 @@ package boltstore_test
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -134,4 +135,43 @@ func BenchmarkReadLog100(b *testing.B) {
 			after = store.Position{}
 		}
 	}
+}
+
+// BenchmarkMove measures an export to a file and an import from it, per record.
+func BenchmarkMove(b *testing.B) {
+	const n = 50_000
+	e := openBench(b)
+	sessions(b, e, n)
+	path := filepath.Join(b.TempDir(), "dump")
+	var wrote, loaded time.Duration
+	for b.Loop() {
+		start := time.Now()
+		f, err := os.Create(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		totals, err := store.WriteDump(f, store.DumpInfo{Partitions: 1}, e.Dump(b.Context()))
+		if err != nil || totals.Records != 3*n {
+			b.Fatal(totals, err)
+		}
+		if _, err := f.Seek(0, 0); err != nil {
+			b.Fatal(err)
+		}
+		wrote += time.Since(start)
+		start = time.Now()
+		dump, err := store.ReadDump(f)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := openBench(b).Load(b.Context(), dump.Items()); err != nil {
+			b.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			b.Fatal(err)
+		}
+		loaded += time.Since(start)
+	}
+	records := float64(3 * n * b.N)
+	b.ReportMetric(records/wrote.Seconds(), "exported/s")
+	b.ReportMetric(records/loaded.Seconds(), "imported/s")
 }

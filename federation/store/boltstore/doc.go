@@ -4,7 +4,8 @@
 //
 // # What is in the file
 //
-//	meta         the schema of this layout and the number of partitions
+//	meta         the schema of this layout and the number of partitions, and a
+//	             mark while the file is being loaded
 //	partitions   per partition: version counter, log head, how far the log was trimmed
 //	records/N    length of kind, kind, id -> version, expiry, value
 //	expiry/N     expiry, record key -> nothing: the index that the sweeper reads
@@ -38,6 +39,14 @@
 // store.ErrUnknown and the engine answers nothing but that failure until it is
 // opened anew: what the page cache shows may not be what the disk holds. Run
 // returns that failure too, so that the process can end and start over.
+//
+// A dump (Dump, Load) is one read transaction over all partitions. A load is made
+// in many transactions under a mark, without which it could not be told from a
+// whole one; with it the file does not open. A file that is only read
+// (Options.ReadOnly) may come from anywhere, so its pages are walked before
+// bbolt believes them: bbolt follows damaged ones out of the map, which ends the
+// process. That costs a read of the file. A file that is opened to be written
+// is trusted, but for having been cut short.
 //
 // The map of the file begins at 1 GiB of address space (not of memory), so a
 // backup, which reads for a long time, does not hold up a writer that has to

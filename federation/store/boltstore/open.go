@@ -20,6 +20,9 @@ import (
 // file open.
 var ErrInUse = errors.New("store: file is in use by another process")
 
+// ErrReadOnly says that the engine was opened with Options.ReadOnly.
+var ErrReadOnly = errors.New("store: file was opened to be read only")
+
 // Options say which file to open and how. Path and Now are required; every
 // other field has a default that suits production.
 type Options struct {
@@ -45,6 +48,10 @@ type Options struct {
 	// appended from now on have positions that were never used before, also
 	// not in what the backup does not know.
 	NewEpoch bool
+	// ReadOnly opens a file that must be there and changes nothing of it.
+	// Commits answer ErrReadOnly. Several may have a file open so, but not
+	// while one has it open to write.
+	ReadOnly bool
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -53,6 +60,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Partitions < 0 || o.Partitions > 1<<16 {
 		return o, fmt.Errorf("store: %d partitions are not between 1 and %d", o.Partitions, 1<<16)
+	}
+	if o.ReadOnly && o.NewEpoch {
+		return o, errors.New("store: a new epoch cannot be begun in a file that is only read")
 	}
 	if o.MaxBatch < 0 || o.LockTimeout < 0 || o.SweepEvery < 0 {
 		return o, errors.New("store: a negative option of the bolt engine")
@@ -73,14 +83,17 @@ func setDefault[T comparable](field *T, value T) {
 
 // Open opens the file, or creates it, and starts the engine's writer, which
 // Close joins. ErrInUse when somebody else has the file open; store.ErrNewer
-// when a newer version of Drawbridge wrote it.
+// when a newer version of Drawbridge wrote it; store.ErrLoading when it holds
+// half of what was to be loaded.
 func Open(o Options) (*Engine, error) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	if err := makeDir(filepath.Dir(o.Path)); err != nil {
-		return nil, fmt.Errorf("store: create directory: %w", err)
+	if !o.ReadOnly {
+		if err := makeDir(filepath.Dir(o.Path)); err != nil {
+			return nil, fmt.Errorf("store: create directory: %w", err)
+		}
 	}
 	db, err := openFile(o)
 	if err != nil {
@@ -101,21 +114,59 @@ func openFile(o Options) (db *bbolt.DB, err error) {
 			err = fmt.Errorf("store: open %s: %w", o.Path, errDamaged)
 		}
 	}()
-	db, err = bbolt.Open(o.Path, 0o600, &bbolt.Options{
-		// bbolt gives up a poll of 50 ms before its timeout.
-		Timeout:         o.LockTimeout + 50*time.Millisecond,
-		NoFreelistSync:  true,
-		FreelistType:    bbolt.FreelistMapType,
-		InitialMmapSize: initialMap(),
+	if info, err := os.Stat(o.Path); o.ReadOnly || err == nil && info.Size() > 0 {
+		db, err := lookAt(o)
+		if err != nil || o.ReadOnly {
+			return db, err
+		}
+		if err := db.Close(); err != nil {
+			return nil, fmt.Errorf("store: open %s: %w", o.Path, err)
+		}
+	}
+	if db, err = openBolt(o, bbolt.Options{InitialMmapSize: initialMap()}); err != nil {
+		return nil, err
+	}
+	// Bounds how much a nearly empty file takes: the map is large from the start.
+	db.AllocSize = 4 << 20
+	return db, nil
+}
+
+// lookAt opens a file to read it, and refuses one that was cut short: to read
+// beyond its end would end the process. One that is to be read only is held to
+// more than that, at the price of reading it all.
+func lookAt(o Options) (*bbolt.DB, error) {
+	db, err := openBolt(o, bbolt.Options{ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	err = db.View(func(tx *bbolt.Tx) error {
+		info, err := os.Stat(o.Path)
+		if err == nil && info.Size() < tx.Size() {
+			err = fmt.Errorf("it has %d bytes of %d: %w", info.Size(), tx.Size(), errDamaged)
+		}
+		if err == nil && o.ReadOnly {
+			err = walkPages(o.Path, db.Info().PageSize)
+		}
+		return err
 	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("store: open %s: %w", o.Path, err), db.Close())
+	}
+	return db, nil
+}
+
+func openBolt(o Options, how bbolt.Options) (*bbolt.DB, error) {
+	// bbolt gives up a poll of 50 ms before its timeout.
+	how.Timeout = o.LockTimeout + 50*time.Millisecond
+	how.NoFreelistSync = true
+	how.FreelistType = bbolt.FreelistMapType
+	db, err := bbolt.Open(o.Path, 0o600, &how)
 	if errors.Is(err, berrors.ErrTimeout) {
 		return nil, fmt.Errorf("%w: %s", ErrInUse, o.Path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("store: open %s: %w", o.Path, err)
 	}
-	// Bounds how much a nearly empty file takes: the map is large from the start.
-	db.AllocSize = 4 << 20
 	return db, nil
 }
 
@@ -126,6 +177,9 @@ func initialMap() int {
 	return 1 << 30
 }
 
+// schema is the version of the layout that the package doc shows. It is the
+// first: when there is another, prepare brings a file from the one before in
+// the transaction that would otherwise make its buckets.
 const schema = 1
 
 // prepare makes the buckets of a new file, or checks those of an old one.
@@ -139,6 +193,9 @@ func prepare(db *bbolt.DB, o Options) (store.Layout, error) {
 		layout, err = readLayout(tx, o.Partitions)
 		return err
 	})
+	if err == nil && fresh && o.ReadOnly {
+		err = errors.New("there is nothing in it")
+	}
 	if err != nil || !fresh && !o.NewEpoch {
 		return layout, err
 	}
@@ -199,8 +256,15 @@ func readLayout(tx *bbolt.Tx, want int) (store.Layout, error) {
 	if len(version) != 8 || len(parts) != 8 {
 		return store.Layout{}, fmt.Errorf("read layout: %w", errDamaged)
 	}
-	if v := binary.BigEndian.Uint64(version); v > schema {
+	v := binary.BigEndian.Uint64(version)
+	if v == 0 {
+		return store.Layout{}, fmt.Errorf("read layout: %w", errDamaged)
+	}
+	if v > schema {
 		return store.Layout{}, fmt.Errorf("its schema is %d, this binary knows %d: %w", v, schema, store.ErrNewer)
+	}
+	if meta.Get(loadingKey()) != nil {
+		return store.Layout{}, store.ErrLoading
 	}
 	n := binary.BigEndian.Uint64(parts)
 	if n == 0 || n > 1<<16 {
@@ -212,8 +276,7 @@ func readLayout(tx *bbolt.Tx, want int) (store.Layout, error) {
 	return store.Layout{Partitions: int(n)}, nil
 }
 
-// advanceEpoch begins an epoch that no other copy of the file can have begun,
-// unless within the same millisecond.
+// advanceEpoch begins an epoch of its own in every partition.
 func advanceEpoch(tx *bbolt.Tx, layout store.Layout, now time.Time) error {
 	parts := tx.Bucket([]byte(partitionsBucket))
 	for p := range layout.Partitions {
@@ -222,7 +285,7 @@ func advanceEpoch(tx *bbolt.Tx, layout store.Layout, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		c.head = store.Position{Epoch: max(c.head.Epoch+1, uint64(max(now.UnixMilli(), 0)))}
+		c.head = c.head.NextEpoch(now)
 		if err := parts.Put(key, c.encode()); err != nil {
 			return err
 		}

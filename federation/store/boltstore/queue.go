@@ -41,6 +41,9 @@ func (r *request) answer(err error) {
 // submit waits for the outcome of a change. A ctx that ends earlier takes the
 // change back, unless the writer has begun with it: then the answer is near.
 func (e *Engine) submit(ctx context.Context, size int, apply func(*batch) error) error {
+	if e.o.ReadOnly {
+		return ErrReadOnly
+	}
 	r := &request{apply: apply, size: size, done: make(chan struct{})}
 	if !e.queue.add(r) {
 		return store.ErrClosed
