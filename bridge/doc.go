@@ -19,7 +19,8 @@
 //   - A link in a verification mail is good once, for 24 hours, for the address
 //     it was sent to. A newer one kills it. The store has only its hash. Looking
 //     at the page changes nothing (mail scanners look); only the button does.
-//   - The token and its mail job are one commit.
+//   - The token and its mail job are one commit, at the tenant's home, also where
+//     the tenant's persons are spread over the store.
 //   - Malformed ids, addresses and customer ids never reach a directory.
 //
 // # What was decided

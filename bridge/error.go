@@ -92,8 +92,10 @@ func KindOf(err error) Kind {
 // and its number. A store that cannot say yes is 503; other errors that are no
 // Error pass through.
 func Problem(err error) error {
-	if errors.Is(err, store.ErrUnknown) || errors.Is(err, store.ErrUnsafe) || errors.Is(err, store.ErrClosed) {
-		return wire.Unavailable("unavailable", "The call may not have been kept").Because(err)
+	for _, down := range []error{store.ErrUnavailable, store.ErrUnknown, store.ErrUnsafe, store.ErrLost, store.ErrClosed} {
+		if errors.Is(err, down) {
+			return wire.Unavailable("unavailable", "The call may not have been kept").Because(err)
+		}
 	}
 	e, ok := errors.AsType[*Error](err)
 	if !ok {

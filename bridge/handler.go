@@ -230,7 +230,14 @@ func (h *Handler) capabilities(w http.ResponseWriter, r *http.Request, at store.
 	if _, err := wire.Query(r); err != nil {
 		return err
 	}
-	return wire.WriteJSON(w, http.StatusOK, map[string]Capabilities{"operations": h.o.Service.Capabilities(at)})
+	tenant, _ := h.o.Service.o.Tenant(at.Tenant)
+	return wire.WriteJSON(w, http.StatusOK, honesty{Operations: h.o.Service.Capabilities(at), Order: tenant.Order})
+}
+
+// honesty is the answer about capabilities.
+type honesty struct {
+	Operations Capabilities `json:"operations"`
+	Order      string       `json:"order,omitempty"`
 }
 
 // pathID is the id in the path; routes with one take no parameters.

@@ -12,8 +12,12 @@ import (
 
 // Tenant is what the Users contract has to know about a tenant.
 type Tenant struct {
-	// Place is where the tenant's records live; its Tenant is the slug.
+	// Place is the tenant's home, where links and mails are kept; its Tenant is
+	// the slug. A directory that has persons elsewhere finds them by their id.
 	Place store.Place
+	// Order says how far the order of the tenant's events reaches: "tenant" or
+	// "person". Capabilities tells it; empty is not told.
+	Order string
 	// URL is where browsers find the tenant's public pages, without a slash at
 	// the end. Links in mails begin with it.
 	URL string

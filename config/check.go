@@ -21,7 +21,7 @@ func (c *checker) check(cfg *Config) {
 	c.validate(cfg)
 	c.listeners(cfg)
 	c.credentials(cfg)
-	c.sealing(cfg.Store.SealingKeys)
+	c.store(cfg.Store)
 	c.lifetimes(cfg)
 	c.tenants(cfg)
 	c.upstreams(cfg)
@@ -152,6 +152,9 @@ func (c *checker) credentials(cfg *Config) {
 		func(i int) string { return list[i].Username })
 	for i, credential := range list {
 		for j, tenant := range credential.Tenants {
+			if tenant == "*" {
+				continue // all of them, also those of a later file
+			}
 			c.refers(itemPath(itemPath("management.credentials", i)+".tenants", j), tenant, tenants, "")
 		}
 	}

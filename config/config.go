@@ -1,8 +1,6 @@
 package config
 
 import (
-	"encoding/base64"
-	"encoding/hex"
 	"net/netip"
 	"time"
 )
@@ -106,50 +104,10 @@ type Credential struct {
 	Username string `yaml:"username" validate:"required,username"`
 	// The password: at least 8 characters, better 16 from a password generator.
 	Password Secret `yaml:"password" validate:"required,password"`
-	// The tenants this caller may see and change.
+	// The tenants this caller may see and change; `*` is all of them.
 	Tenants []string `yaml:"tenants" validate:"required,min=1"`
-	// What this caller may use.
-	Scopes []string `yaml:"scopes" validate:"required,min=1,dive,oneof=users events sessions webhooks"`
-}
-
-// Store says where state is kept.
-type Store struct {
-	// The storage engine. This build has `bolt`: one file, one machine, no server.
-	Engine string `yaml:"engine" default:"bolt" validate:"engine"`
-	// The database file; its folder is created. Relative to the working directory.
-	Path string `yaml:"path" default:"data/drawbridge.db" validate:"required"`
-	// Keys that seal records at rest. The first seals, all open, so a key is replaced by putting the new one first.
-	SealingKeys []SealingKey `yaml:"sealing_keys" validate:"dive"`
-}
-
-// SealingKey is a named 256-bit key.
-type SealingKey struct {
-	// The name that sealed records carry. Never reuse one for another key.
-	ID string `yaml:"id" validate:"required,name"`
-	// 32 random bytes, as base64 or as 64 hexadecimal digits.
-	Key Secret `yaml:"key" validate:"required,sealkey"`
-}
-
-// Bytes returns the 32 bytes of the key.
-func (k SealingKey) Bytes() []byte {
-	key, _ := keyBytes(k.Key.Reveal())
-	return key
-}
-
-// keyBytes decodes 32 bytes. 64 hexadecimal digits are also base64, of 48
-// bytes, so the length tells the two apart.
-func keyBytes(given string) ([]byte, bool) {
-	if key, err := hex.DecodeString(given); err == nil && len(key) == 32 {
-		return key, true
-	}
-	for _, encoding := range []*base64.Encoding{
-		base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding,
-	} {
-		if key, err := encoding.DecodeString(given); err == nil && len(key) == 32 {
-			return key, true
-		}
-	}
-	return nil, false
+	// What this caller may use. `keys` are the tenants' signing keys, `nodes` who runs. `store` is the whole store, of all tenants: it needs `tenants: ["*"]`.
+	Scopes []string `yaml:"scopes" validate:"required,min=1,dive,oneof=users events sessions webhooks keys nodes store"`
 }
 
 // Tokens are lifetimes.
@@ -186,6 +144,8 @@ type Tenant struct {
 	Name string `yaml:"name" otherwise:"the id" validate:"max=200"`
 	// The tenant's own issuer URL. The tenant `default` always has the top-level one.
 	Issuer string `yaml:"issuer" otherwise:"<issuer>/t/<id>" validate:"omitempty,issuer"`
+	// Spread a large tenant over the partitions of the store: `person` keeps everything of one person together. The order of its events is then per person, not per tenant. Never change it for a tenant that has persons.
+	Spread string `yaml:"spread" default:"no" validate:"oneof=no person"`
 }
 
 // Guard adds to what is protected; nothing can be taken away.
@@ -202,6 +162,8 @@ type Session struct {
 	IdleTimeout time.Duration `yaml:"idle_timeout" default:"30m" validate:"min=1s,max=8760h"`
 	// Every session ends after this time.
 	MaxLifetime time.Duration `yaml:"max_lifetime" default:"8h" validate:"min=1s,max=8760h"`
+	// While the store does not answer, activity cannot be written down. `grace` gives sessions the time back that they were idle for only because of that; `expire` does not.
+	StoreOutage string `yaml:"store_outage" default:"grace" validate:"oneof=grace expire"`
 }
 
 // SMTP is the mail server.

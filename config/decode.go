@@ -106,10 +106,6 @@ func (d *decoder) structure(n *node, into reflect.Value, path string) {
 // unknown reports a key that means nothing here, with the one that was meant.
 func (d *decoder) unknown(e entry, section reflect.Type, path string) {
 	at := childPath(path, e.key)
-	if later := laterKey(section, e.key); later != "" {
-		d.report.add(e.place, at, "%s", later)
-		return
-	}
 	near := nearest(e.key, keysOf(section))
 	if near == "" {
 		d.report.add(e.place, at, "unknown key")
@@ -119,14 +115,6 @@ func (d *decoder) unknown(e entry, section reflect.Type, path string) {
 	if _, given := d.marks[childPath(path, near)]; !given {
 		d.report.broken[childPath(path, near)] = true // that it is missing is the same mistake
 	}
-}
-
-// laterKey explains keys that the documentation of other versions names.
-func laterKey(section reflect.Type, key string) string {
-	if section == reflect.TypeFor[Store]() && (key == "addresses" || key == "master_name") {
-		return "belongs to the engine redis, which is not available in this build: use bolt"
-	}
-	return ""
 }
 
 func (d *decoder) list(n *node, into reflect.Value, path string, rules reflect.StructTag) {

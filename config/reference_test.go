@@ -202,7 +202,9 @@ func fieldComments(t *testing.T) map[string]string {
 // A key that no file sets is a key that no test reads.
 func TestEverythingSetsEveryKey(t *testing.T) {
 	set := make(map[string]bool)
-	visit(reflect.ValueOf(load(t, "testdata/good/everything.yaml")), set)
+	for _, name := range []string{"everything", "redis", "redis_cluster"} { // no store has all keys at once
+		visit(reflect.ValueOf(load(t, "testdata/good/"+name+".yaml")), set)
+	}
 	for name, nonzero := range set {
 		if !nonzero {
 			t.Errorf("%s is nowhere set to anything but its zero value", name)

@@ -39,7 +39,7 @@ func rules() map[string]rule {
 		"mailbox":       mailboxRule,
 		"sealkey":       sealKeyRule,
 		"signingsecret": signingSecretRule,
-		"engine":        engineRule,
+		"storeprefix":   storePrefixRule,
 		"upstreamtype":  upstreamTypeRule,
 
 		"slug":     matching(`^[0-9a-z-]{1,63}$`, "must be of lower-case letters, digits and dashes, at most 63"),
@@ -108,13 +108,6 @@ func signingSecretRule(given string) string {
 	key, err := base64.StdEncoding.DecodeString(encoded)
 	ok := given == "" || prefixed && err == nil && len(key) >= 24 && len(key) <= 64
 	return unless(ok, "must be whsec_ followed by 24 to 64 bytes as base64")
-}
-
-func engineRule(given string) string {
-	if given == "redis" {
-		return "must be bolt; redis is not available in this build: use bolt"
-	}
-	return unless(given == "bolt", "must be bolt"+meant(given, []string{"bolt"}))
 }
 
 func upstreamTypeRule(given string) string {

@@ -20,14 +20,14 @@ func TestDefaultsAreFilledIn(t *testing.T) {
 		Management: config.Management{
 			Listen: "127.0.0.1:8081", ErrorProfile: "problem",
 		},
-		Store: config.Store{Engine: "bolt", Path: "data/drawbridge.db"},
+		Store: config.Store{Engine: "bolt", Path: "data/drawbridge.db", Prefix: "db", ReplicaTimeout: 300 * time.Millisecond, Timeout: 2 * time.Second},
 		Tokens: config.Tokens{
 			Code: time.Minute, AccessToken: 10 * time.Minute, IDToken: 10 * time.Minute,
 			RefreshIdle: 30 * 24 * time.Hour, RefreshMax: 90 * 24 * time.Hour, RefreshGrace: 10 * time.Second,
 		},
 		Keys:    config.Keys{RotateEvery: 90 * 24 * time.Hour, Overlap: 7 * 24 * time.Hour},
 		Tenants: []config.Tenant{{ID: "default", Name: "default", Issuer: "https://op.example.org"}},
-		Session: config.Session{IdleTimeout: 30 * time.Minute, MaxLifetime: 8 * time.Hour},
+		Session: config.Session{IdleTimeout: 30 * time.Minute, MaxLifetime: 8 * time.Hour, StoreOutage: "grace"},
 		Log:     config.Log{Level: "info", Format: "json"},
 	}
 	for i := range reflect.TypeFor[config.Config]().NumField() {

@@ -82,8 +82,8 @@ func TestEveryTenantPathHasItsTwin(t *testing.T) {
 		}
 		twins++
 	}
-	if twins != 6 {
-		t.Errorf("%d paths with a tenant, want 6", twins)
+	if twins != 9 {
+		t.Errorf("%d paths with a tenant, want 9", twins)
 	}
 }
 

@@ -11,9 +11,12 @@ import (
 	"github.com/drawbridge-id/drawbridge/federation/store"
 )
 
-// Log is the event log of a store: one order per partition. An entry holds the
-// event without its Data; that is a record of its own, filed under the
-// aggregate, so that erasing a person's data leaves the order as it was.
+// Log is the event log of a store: one order per partition, and so of a tenant,
+// or, where that is spread, of each of its persons: events about one are all
+// appended at the person's place, those about nobody at the tenant's home. An
+// entry holds the event without its Data; that is a record of its own, filed
+// under the aggregate, so that erasing a person's data leaves the order as it
+// was.
 type Log struct {
 	eng    store.Engine
 	data   *store.Table[json.RawMessage]
@@ -30,7 +33,7 @@ func NewLog(eng store.Engine, sealer *store.Sealer, retain time.Duration) *Log {
 }
 
 // Append is the operations that put an event into the log, for the commit of
-// the change that it tells of. The commit fails where the event has no ID, or
+// the change that it tells of, at the place of what it is about. The commit fails where the event has no ID, or
 // an Aggregate with a slash.
 func (l *Log) Append(at store.Place, e Event) []store.Op {
 	if e.ID == "" || strings.Contains(e.Aggregate, "/") {
@@ -87,8 +90,8 @@ func (l *Log) Data(ctx context.Context, at store.Place, aggregate, event string)
 	return row.Value, err
 }
 
-// Erase removes the data of every event about an aggregate. The events stay,
-// with what names them.
+// Erase removes the data of every event about an aggregate, at the place where
+// its events are appended. The events stay, with what names them.
 func (l *Log) Erase(ctx context.Context, at store.Place, aggregate string) error {
 	for {
 		rows, err := l.data.Scan(ctx, at, filed(aggregate, ""), "", 200)

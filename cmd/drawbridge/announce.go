@@ -75,7 +75,7 @@ func (a *announcer) put(c federation.Change, e sessionhooks.Event, data map[stri
 			return nil, fmt.Errorf("encode %s: %w", e.Type, err)
 		}
 	}
-	return a.log.Append(c.Tenant.Place, e), nil
+	return a.log.Append(c.Place(), e), nil
 }
 
 // The kinds of a UserSignedIn, as the events API numbers them.
@@ -130,7 +130,7 @@ func (a *announcer) sessionEnded(c federation.Change) ([]store.Op, error) {
 		if ok && !hook.Wants(sessionhooks.EndEvent(c.Cause)) {
 			continue
 		}
-		ops = append(ops, a.queue.Enqueue(c.Tenant.Place, delivery.Job{
+		ops = append(ops, a.queue.Enqueue(c.Place(), delivery.Job{
 			Sender: delivery.SessionWebhooks, Target: id, Event: e.ID, Aggregate: e.Aggregate, Kind: string(c.Cause), About: c.Session.ID,
 			Occurred: c.At, Created: c.Detected, Next: c.Detected,
 		})...)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,7 +22,6 @@ import (
 	"github.com/drawbridge-id/drawbridge/federation/person"
 	"github.com/drawbridge-id/drawbridge/federation/session"
 	"github.com/drawbridge-id/drawbridge/federation/store"
-	"github.com/drawbridge-id/drawbridge/federation/store/boltstore"
 	"github.com/drawbridge-id/drawbridge/federation/token"
 	"github.com/drawbridge-id/drawbridge/openapi/wire"
 	"github.com/drawbridge-id/drawbridge/sessionhooks"
@@ -43,7 +43,7 @@ type App struct {
 	// started is what the process was started with; some of it cannot change.
 	started config.Config
 
-	engine   *boltstore.Engine
+	engine   storage
 	keys     *token.Keyring
 	persons  *person.Manager
 	sessions *session.Manager
@@ -53,7 +53,8 @@ type App struct {
 	users    *bridge.Service
 	events   *sessionhooks.Log
 	queue    *delivery.Queue
-	worker   *delivery.Worker
+	worker   *delivery.Pool
+	nodes    *revisions
 
 	// failures outlives revisions: a reload forgives nobody.
 	failures   *wire.Limiter
@@ -64,7 +65,10 @@ type App struct {
 
 // New builds everything straight from top to bottom: what is needed stands
 // above what needs it. On an error what was opened is closed again.
-func New(cfg config.Config, log *slog.Logger) (app *App, err error) {
+func New(cfg config.Config, log *slog.Logger) (*App, error) { return newOver(cfg, log, openStorage) }
+
+// newOver is New with the way to open the store.
+func newOver(cfg config.Config, log *slog.Logger, open func(config.Config, *slog.Logger) (storage, error)) (app *App, err error) {
 	a := &App{log: log, metrics: edge.NewMetrics(version), drain: &wire.Drain{}, started: cfg}
 	defer func() {
 		if err != nil {
@@ -78,11 +82,15 @@ func New(cfg config.Config, log *slog.Logger) (app *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.engine, err = boltstore.Open(boltstore.Options{Path: cfg.Store.Path, Now: time.Now}); err != nil {
+	if a.engine, err = open(cfg, log); err != nil {
 		return nil, err
 	}
 	layout := a.engine.Layout()
-	a.build = &builder{log: log, now: time.Now, metrics: a.metrics, layout: layout, own: a.own, uuid: a.tenantUUID, hookToken: a.hookToken}
+	a.nodes = newRevisions(revisionsOptions{
+		Engine: a.engine, Node: nodeName(cfg), Version: version, Log: log, Observe: a.metrics.Nodes,
+		Config: func() [sha256.Size]byte { return configDigest(a.live.Load().cfg) },
+	})
+	a.build = &builder{log: log, now: time.Now, metrics: a.metrics, layout: layout, own: a.own, identity: a.keepIdentity, hookToken: a.hookToken}
 	first, wrong := a.build.build(cfg, nil)
 	if len(wrong) > 0 {
 		return nil, located(cfg, wrong)
@@ -103,6 +111,7 @@ func New(cfg config.Config, log *slog.Logger) (app *App, err error) {
 	if a.health, err = a.readiness(cfg); err != nil {
 		return nil, err
 	}
+	a.health.Ready = (&writable{eng: a.engine, now: time.Now}).after(a.health.Ready)
 	if a.failures, err = wire.NewLimiter(wire.LimiterOptions{Burst: 20, Every: 3 * time.Second, Keys: 10_000, Now: time.Now}); err != nil {
 		return nil, err
 	}
@@ -111,7 +120,7 @@ func New(cfg config.Config, log *slog.Logger) (app *App, err error) {
 		return nil, err
 	}
 	a.management.Store(&management)
-	return a, a.prepare()
+	return a, a.prepare(sealer)
 }
 
 // federation builds the provider's side.
@@ -134,7 +143,7 @@ func (a *App) federation(cfg config.Config, sealer *store.Sealer, plan federatio
 	}
 	if a.sessions, err = session.New(session.Options{
 		Engine: a.engine, Layout: a.engine.Layout(), Sealer: sealer, Tenant: a.tenant, Plan: plan, Person: a.persons.Get, Node: nodeName(cfg), Log: a.log,
-		Policy: func(federation.Tenant) session.Policy { return a.live.Load().policy() }, Observe: a.observeSessions(), Monotonic: monotonic(),
+		Policy: func(federation.Tenant) session.Policy { return a.live.Load().policy() }, Observe: a.observeSessions(), Monotonic: monotonic(), Outage: session.Outage(cfg.Session.StoreOutage),
 	}); err != nil {
 		return err
 	}
@@ -151,15 +160,16 @@ func (a *App) federation(cfg config.Config, sealer *store.Sealer, plan federatio
 }
 
 // prepare does what must be done once before anything is served.
-func (a *App) prepare() error {
+func (a *App) prepare(sealer *store.Sealer) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	for p := range a.engine.Layout().Partitions {
-		// One process opens the file, and this one holds no lease yet: a lease
-		// that stands was a dead process's, and would hold up deliveries.
-		if err := store.FreeLeases(ctx, a.engine, store.Partition(p)); err != nil {
-			return fmt.Errorf("free leases: %w", err)
-		}
+	// A lease of a dead process would hold up deliveries.
+	if err := freeLeases(ctx, a.engine); err != nil {
+		return err
+	}
+	// As long as it takes: it is once in the life of a store.
+	if err := upgradeStore(context.Background(), a.engine, a.engine.Layout(), sealer); err != nil {
+		return err
 	}
 	if err := a.keys.Ensure(ctx); err != nil {
 		return fmt.Errorf("make signing keys: %w", err)
@@ -169,24 +179,30 @@ func (a *App) prepare() error {
 		return fmt.Errorf("count sessions: %w", err)
 	}
 	a.metrics.SessionsLive(n)
-	a.metrics.Store(
-		func() uint64 { return a.engine.Stats().Commits }, func() uint64 { return a.engine.Stats().Batches },
-		func() uint64 { return a.engine.Stats().Failures }, func() int64 { return a.engine.Stats().FileBytes })
+	a.metrics.Store(storeFigures(a.engine))
+	a.metrics.Hooks(a.hookFigures)
 	return nil
 }
 
-// drainTime bounds how long requests and deliveries under way may take to finish.
-const drainTime = 20 * time.Second
+const (
+	// drainTime bounds how long requests and deliveries under way may take to
+	// finish.
+	drainTime = 20 * time.Second
+	// lastWork is how much of it workers may need for what they have begun: an
+	// attempt of 15 s, and to give their leases back to the other nodes.
+	lastWork = 17 * time.Second
+)
 
 // Run serves until the context ends, and then lets what is under way finish:
-// first no more requests, then no more work, then the store is closed. Nil is
-// a clean end.
+// first no more requests, then no more work (though slow requests do not keep
+// workers from their end within drainTime), then the store is closed. Nil is a
+// clean end.
 func (a *App) Run(ctx context.Context) error {
 	defer a.close()
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	var workers sync.WaitGroup
-	failed := make(chan error, 8)
+	failed := make(chan error, 16) // more than there are, so that none waits to tell
 	run := func(name string, f func(context.Context) error) {
 		workers.Go(func() {
 			if err := f(work); err != nil {
@@ -200,6 +216,7 @@ func (a *App) Run(ctx context.Context) error {
 	run("persons", a.persons.Run)
 	run("delivery", a.worker.Run)
 	run("events", a.trimEvents)
+	run("nodes", a.nodes.Run)
 	public := a.server("public", a.publicHandler())
 	management := a.server("management", a.managementRouter())
 	run("public listener", serve(public, a.listeners.public, a.tls.public))
@@ -215,6 +232,7 @@ func (a *App) Run(ctx context.Context) error {
 	a.drain.Begin()
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
+	defer time.AfterFunc(drainTime-lastWork, stopWork).Stop()
 	err = errors.Join(err, a.finish(end, "public", public), a.finish(end, "management", management))
 	stopWork()
 	workers.Wait()
@@ -292,10 +310,4 @@ func sealingKeys(cfg config.Config) []store.SealingKey {
 		keys = append(keys, store.SealingKey{ID: k.ID, Key: k.Bytes()})
 	}
 	return keys
-}
-
-// monotonic is the time since now, by the clock that nobody sets.
-func monotonic() func() time.Duration {
-	start := time.Now()
-	return func() time.Duration { return time.Since(start) }
 }

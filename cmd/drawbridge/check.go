@@ -49,8 +49,8 @@ func (c checkCommand) Run(ctx context.Context) error {
 func checker(log *slog.Logger) *builder {
 	return &builder{
 		log: log, now: time.Now, metrics: edge.NewMetrics(version), layout: store.Layout{Partitions: 1},
-		own:  func() []netip.AddrPort { return nil },
-		uuid: func(t config.Tenant) (string, error) { return t.UUID, nil },
+		own:      func() []netip.AddrPort { return nil },
+		identity: func(_ store.Place, first identity) (identity, error) { return first, nil },
 		hookToken: func(string, string) func(context.Context) (string, error) {
 			return func(context.Context) (string, error) { return "", errors.New("a check has no keys") }
 		},

@@ -93,17 +93,28 @@ func (a *App) mountAPI(api *mux.Router, r *revision) error {
 	deliveries, err := delivery.NewAPI(delivery.APIOptions{
 		Queue: a.queue, Engine: a.engine, Tenancy: tenancy, Log: a.log, Replayed: a.worker.Wake,
 		Webhooks: func(tenant string) []delivery.Described { return a.live.Load().described(tenant) },
-		Place: func(slug string) (store.Place, bool) {
+		Places: func(slug string) ([]store.Place, bool) {
 			t, ok := a.tenant(slug)
-			return t.Place, ok
+			return t.Places(), ok
+		},
+		Order: func(slug string) string {
+			t, _ := a.tenant(slug)
+			return string(t.Order())
 		},
 	})
+	if err != nil {
+		return err
+	}
+	keys, err := a.keysDoor(tenancy)
 	if err != nil {
 		return err
 	}
 	users.Mount(api)
 	sessions.Mount(api)
 	deliveries.Mount(api)
+	keys.Mount(api)
+	a.mountNodes(api)
+	a.mountStore(api)
 	return nil
 }
 

@@ -28,6 +28,7 @@ type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Serve relying parties, browsers and the management API."`
 	Check   checkCommand   `cmd:"" help:"Check a configuration: exit 0 and print the callback addresses to register, or 1 with every problem."`
 	Demo    demoCommand    `cmd:"" help:"Show the whole of it in one process, in a browser or, with --once, without one."`
+	Store   storeCommand   `cmd:"" help:"Look after the store: check, export, import, backup, restore."`
 	Health  healthCommand  `cmd:"" help:"Ask a running server whether it is ready: exit 0 or 1."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/drawbridge-id/drawbridge/bridge"
 	"github.com/drawbridge-id/drawbridge/bridge/local"
@@ -31,18 +28,19 @@ import (
 // mails is the name of the Sender of mails.
 const mails = "mail"
 
-// deliveryWorker is the one sender: session webhooks and mails.
-func (a *App) deliveryWorker(cfg config.Config) (*delivery.Worker, error) {
+// deliveryWorker is the one sender, together with those of other nodes: session
+// webhooks and mails.
+func (a *App) deliveryWorker(cfg config.Config) (*delivery.Pool, error) {
 	webhooks := delivery.NewWebhookSender(delivery.WebhookOptions{
 		Webhook: func(tenant, id string) (*sessionhooks.Compiled, bool) { return a.live.Load().webhook(tenant, id) },
 		Log:     a.events, Client: a.build.client(cfg.Egress.Webhooks, 15*time.Second), Now: time.Now,
 		Refused: func(err error) bool { return errors.Is(err, edge.ErrRefused) },
 	})
-	return delivery.New(delivery.Options{
-		Engine: a.engine, Queue: a.queue, Node: nodeName(cfg), Log: a.log,
+	return delivery.NewPool(delivery.Options{
+		Engine: a.engine, Queue: a.queue, Node: nodeName(cfg), Log: a.log, Monotonic: monotonic(),
 		Senders: map[string]delivery.Sender{delivery.SessionWebhooks: webhooks, mails: a.sendMail},
 		Observe: delivery.Observer{Attempt: a.metrics.Attempt, Delivered: a.metrics.Delivered},
-	})
+	}, a.engine.Layout())
 }
 
 // sendMail is the Sender of mails.
@@ -81,7 +79,7 @@ func (a *App) usersContract(cfg config.Config, sealer *store.Sealer) error {
 		Directory: directory, Engine: a.engine, Sealer: sealer, Now: time.Now, Audit: a.auditUsers,
 		Tenant: func(slug string) (bridge.Tenant, bool) {
 			t, ok := a.tenant(slug)
-			return bridge.Tenant{Place: t.Place, URL: strings.TrimSuffix(t.Issuer, "/")}, ok
+			return bridge.Tenant{Place: t.Place, URL: strings.TrimSuffix(t.Issuer, "/"), Order: string(t.Order())}, ok
 		},
 	}
 	if cfg.SMTP != nil {
@@ -137,22 +135,6 @@ func (a *App) trimOnce(ctx context.Context, keep time.Duration) error {
 		}
 	}
 	return nil
-}
-
-// readiness is that the store answers, and that its file is still the one that
-// was opened: what is written to a file that somebody removed is lost.
-func (a *App) readiness(cfg config.Config) (*edge.Health, error) {
-	opened, err := os.Stat(cfg.Store.Path)
-	if err != nil {
-		return nil, fmt.Errorf("store: %w", err)
-	}
-	return &edge.Health{Ready: func(ctx context.Context) error {
-		if now, err := os.Stat(cfg.Store.Path); err != nil || !os.SameFile(opened, now) {
-			return errors.New("the store's file was removed or replaced")
-		}
-		_, err := a.engine.Now(ctx)
-		return err
-	}}, nil
 }
 
 func (a *App) observeSessions() session.Observer {
@@ -222,33 +204,4 @@ func (a *App) inspect(ctx context.Context, given string) (token.Access, error) {
 		return token.Access{}, federation.Fail(federation.InvalidToken, "not a token of a tenant")
 	}
 	return a.issuer.Inspect(ctx, t, given)
-}
-
-// tenantUUID is the public id of a tenant: what the file says, or one that is
-// minted once and kept.
-func (a *App) tenantUUID(t config.Tenant) (string, error) {
-	if t.UUID != "" {
-		return strings.ToLower(t.UUID), nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	type identity struct {
-		UUID string `json:"uuid"`
-	}
-	known := store.NewTable[identity](a.engine, store.TableOptions{Kind: "tenant", Schema: 1})
-	at := a.engine.Layout().Place(t.ID)
-	var id string
-	_, err := store.Update(ctx, a.engine, func(ctx context.Context) ([]store.Op, error) {
-		row, err := known.Get(ctx, at, "identity")
-		if err == nil {
-			id = row.Value.UUID
-			return nil, nil
-		}
-		if !errors.Is(err, store.ErrNotFound) {
-			return nil, err
-		}
-		id = uuid.Must(uuid.NewV7()).String()
-		return []store.Op{known.Create(at, "identity", identity{UUID: id}, time.Time{})}, nil
-	})
-	return id, err
 }

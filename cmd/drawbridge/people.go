@@ -67,7 +67,7 @@ func (p people) Delete(ctx context.Context, at store.Place, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := p.app.events.Erase(ctx, at, id); err != nil {
+	if err := p.app.events.Erase(ctx, t.PlaceOf(id), id); err != nil {
 		return err
 	}
 	return told(p.app.persons.Delete(ctx, t, id, asked(ctx)))

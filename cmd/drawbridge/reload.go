@@ -32,6 +32,7 @@ func needRestart(started, cfg config.Config) []string {
 	differ("management.listen", started.Management.Listen, cfg.Management.Listen)
 	differ("management.tls", started.Management.TLS, cfg.Management.TLS)
 	differ("store", started.Store, cfg.Store)
+	differ("session.store_outage", started.Session.StoreOutage, cfg.Session.StoreOutage)
 	differ("keys", started.Keys, cfg.Keys)
 	differ("smtp", started.SMTP, cfg.SMTP)
 	differ("egress.webhooks", started.Egress.Webhooks, cfg.Egress.Webhooks)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -57,8 +58,8 @@ type builder struct {
 	layout  store.Layout
 	// own are our listeners, which no outside call may reach.
 	own func() []netip.AddrPort
-	// uuid is the tenant's public id, minted and kept where the file has none.
-	uuid func(config.Tenant) (string, error)
+	// identity reads what is kept of a tenant at its place, or keeps what is given.
+	identity func(at store.Place, first identity) (identity, error)
 	// hookToken makes the JWT that a hook knows us by.
 	hookToken func(tenant, audience string) func(context.Context) (string, error)
 }
@@ -98,11 +99,14 @@ func (b *builder) tenants(cfg config.Config) ([]federation.Tenant, []problem) {
 	var all []federation.Tenant
 	var wrong []problem
 	for i, t := range cfg.Tenants {
-		id, err := b.uuid(t)
-		if err != nil {
-			wrong = append(wrong, problem{fmt.Sprintf("tenants[%d].uuid", i), err.Error()})
+		made, err := b.tenantOf(t)
+		switch {
+		case errors.Is(err, errSpread):
+			wrong = append(wrong, problem{fmt.Sprintf("tenants[%d].spread", i), err.Error()})
+		case err != nil:
+			wrong = append(wrong, problem{fmt.Sprintf("tenants[%d]", i), err.Error()})
 		}
-		all = append(all, federation.Tenant{ID: t.ID, UUID: id, Name: t.Name, Issuer: t.Issuer, Place: b.layout.Place(t.ID)})
+		all = append(all, made)
 	}
 	return all, wrong
 }

@@ -1,6 +1,6 @@
-// Package admin owns the management door of sessions: list, get and end, under
-// /v1/tenants/{tenant}/sessions and /v1/sessions, as openapi/management.yaml
-// says.
+// Package admin owns the management doors of sessions (list, get and end, under
+// /v1/tenants/{tenant}/sessions and /v1/sessions) and of signing keys (see Keys),
+// as openapi/management.yaml says.
 //
 // # What it promises
 //
@@ -9,6 +9,9 @@
 //   - Ending a session is DESTROY, with its event, once: 204, then 404.
 //   - Whoever may not name a tenant cannot tell whether it exists; a session of
 //     another tenant is 404.
+//   - Each session says how far the order of its tenant's events reaches: over the
+//     tenant, or, where that is spread, over each person. Lists of a spread tenant
+//     go through one partition after another.
 //   - Every end leaves an audit line that names the caller and those behind it.
 //
 // # Scopes

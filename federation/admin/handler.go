@@ -79,7 +79,7 @@ func (h *Handler) endpoint(scope string, op operation) wire.Endpoint {
 		if errors.Is(err, session.ErrNotFound) {
 			return wire.NotFound("session_not_found", "Session not found").Because(err)
 		}
-		return err
+		return Unavailable(err)
 	}
 }
 
@@ -106,7 +106,7 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request, t federation.Tena
 	}
 	answer := page{Sessions: make([]shown, 0, len(found)), Next: next}
 	for _, s := range found {
-		answer.Sessions = append(answer.Sessions, show(s))
+		answer.Sessions = append(answer.Sessions, show(t, s))
 	}
 	return wire.WriteJSON(w, http.StatusOK, answer)
 }
@@ -120,7 +120,7 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, t federation.Tenan
 	if err != nil {
 		return err
 	}
-	return wire.WriteJSON(w, http.StatusOK, show(held.Session))
+	return wire.WriteJSON(w, http.StatusOK, show(t, held.Session))
 }
 
 func (h *Handler) end(w http.ResponseWriter, r *http.Request, t federation.Tenant, c wire.Caller) error {

@@ -47,13 +47,13 @@ type door struct {
 func open(t *testing.T) *door {
 	t.Helper()
 	d := &door{t: t, now: time.Date(2031, 5, 6, 7, 8, 9, 0, time.UTC)}
-	eng, err := boltstore.Open(boltstore.Options{Path: filepath.Join(t.TempDir(), "store.db"), Now: func() time.Time { return d.now }})
+	eng, err := boltstore.Open(boltstore.Options{Path: filepath.Join(t.TempDir(), "store.db"), Now: func() time.Time { return d.now }, Partitions: 16})
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.eng = eng
 	d.sessions, err = session.New(session.Options{
-		Engine: eng, Tenant: tenant, Plan: d.plan,
+		Engine: eng, Tenant: tenant, Plan: d.plan, Layout: eng.Layout(),
 		Policy: func(federation.Tenant) session.Policy { return session.Policy{Idle: time.Hour, Max: 8 * time.Hour} },
 	})
 	if err != nil {
@@ -76,7 +76,7 @@ func open(t *testing.T) *door {
 	}
 	auth, err := wire.Authenticate(wire.AuthOptions{Basic: []wire.Credential{
 		credential("platform", "sessions", "default"), credential("both", "sessions", "default", "other"),
-		credential("reader", "sessions:read", "default"), credential("users", "users", "default"),
+		credential("wide", "sessions", "wide"), credential("reader", "sessions:read", "default"), credential("users", "users", "default"),
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -92,8 +92,12 @@ func open(t *testing.T) *door {
 }
 
 func tenant(slug string) (federation.Tenant, bool) {
-	known := slug == "default" || slug == "other"
-	return federation.Tenant{ID: slug, Place: store.Layout{}.Place(slug)}, known
+	known := slug == "default" || slug == "other" || slug == "wide"
+	t := federation.Tenant{ID: slug, Place: store.Layout{}.Place(slug)}
+	if slug == "wide" {
+		t.Spread = store.Layout{Partitions: 16}
+	}
+	return t, known
 }
 
 func (d *door) plan(_ context.Context, c federation.Change) ([]store.Op, error) {
@@ -110,7 +114,7 @@ func (d *door) begin(slug, person, client string) session.Started {
 	d.t.Helper()
 	t, _ := tenant(slug)
 	b := session.Begin{
-		ID: d.sessions.NewID(), Person: federation.Person{ID: person}, Client: client, Level: 2,
+		ID: d.sessions.NewID().For(t, person), Person: federation.Person{ID: person}, Client: client, Level: 2,
 		Login: federation.Login{
 			Upstream: "corp", Subject: "248289761001", ACR: "gold", AuthTime: d.now,
 			Claims:  claims.Set{"email": "hidden@corp.example"},
@@ -190,7 +194,7 @@ func TestGetAndEnd(t *testing.T) {
 				t.Errorf("the answer holds %q: %s", hidden, body)
 			}
 		}
-		for _, shown := range []string{st.Session.ID, person, st.Session.AuditID, "192.0.2.7", `"level":2`, `"client":"shop"`, `"upstream":"corp"`,
+		for _, shown := range []string{st.Session.ID, person, st.Session.AuditID, "192.0.2.7", `"level":2`, `"client":"shop"`, `"upstream":"corp"`, `"order":"tenant"`,
 			`"idle_deadline":"2031-05-06T08:08:09Z"`, `"max_deadline":"2031-05-06T15:08:09Z"`, `"deadline_cause":"IDLE_TIMEOUT"`} {
 			if !strings.Contains(body, shown) {
 				t.Errorf("the answer lacks %q: %s", shown, body)
@@ -211,6 +215,54 @@ func TestGetAndEnd(t *testing.T) {
 	}
 	if log := d.log.String(); strings.Count(log, "audit=true") != 1 || !strings.Contains(log, "caller=platform") || !strings.Contains(log, "agent_user=grace") {
 		t.Errorf("log %q", log)
+	}
+}
+
+// Sessions of a tenant that is spread by person are listed, shown and ended as
+// any others, and say that order does not reach further than a person.
+func TestSpreadTenant(t *testing.T) {
+	d := open(t)
+	want := map[string]bool{}
+	var who string
+	for range 30 {
+		who = uuid.NewString()
+		want[d.begin("wide", who, "shop").Session.ID] = true
+	}
+	for after := ""; ; {
+		query := "limit=7"
+		if after != "" {
+			query += "&after=" + after
+		}
+		status, body := d.call("wide", "GET", "/v1/sessions?"+query)
+		d.holds("Sessions", body)
+		var page struct {
+			Sessions []struct{ ID, Order string }
+			Next     string
+		}
+		if err := json.Unmarshal([]byte(body), &page); err != nil || status != 200 {
+			t.Fatalf("%d %v", status, err)
+		}
+		for _, s := range page.Sessions {
+			if !want[s.ID] || s.Order != "person" {
+				t.Fatalf("listed %+v", s)
+			}
+			delete(want, s.ID)
+		}
+		if after = page.Next; after == "" {
+			break
+		}
+	}
+	if len(want) != 0 {
+		t.Errorf("%d are not listed", len(want))
+	}
+	sid := d.begin("wide", who, "shop").Session.ID
+	if _, body := d.call("wide", "GET", "/v1/sessions?person="+who); strings.Count(body, `"audit_id"`) != 2 {
+		t.Errorf("of one person: %s", body)
+	}
+	for _, want := range []int{204, 404} {
+		if status, _ := d.call("wide", "DELETE", "/v1/sessions/"+sid); status != want {
+			t.Errorf("DELETE: %d, want %d", status, want)
+		}
 	}
 }
 

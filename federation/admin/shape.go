@@ -8,8 +8,10 @@ import (
 
 // shown is a session as the door shows it: schema Session of the document.
 type shown struct {
-	ID            string            `json:"id"`
-	Tenant        string            `json:"tenant"`
+	ID     string `json:"id"`
+	Tenant string `json:"tenant"`
+	// Order is how far the order of the tenant's events reaches.
+	Order         federation.Order  `json:"order"`
 	Person        string            `json:"person"`
 	Logins        []shownLogin      `json:"logins"`
 	Clients       []shownVisit      `json:"clients"`
@@ -53,10 +55,10 @@ type page struct {
 	Next     string  `json:"next,omitempty"`
 }
 
-func show(s federation.Session) shown {
+func show(t federation.Tenant, s federation.Session) shown {
 	deadline, cause := s.Deadline()
 	v := shown{
-		ID: s.ID, Tenant: s.Tenant, Person: s.Person,
+		ID: s.ID, Tenant: s.Tenant, Order: t.Order(), Person: s.Person,
 		Logins: make([]shownLogin, 0, len(s.Logins)), Clients: make([]shownVisit, 0, len(s.Clients)),
 		Began: s.Began.UTC(), Active: s.Active.UTC(),
 		IdleDeadline: s.Active.Add(s.Idle).UTC(), MaxDeadline: s.Began.Add(s.Max).UTC(),

@@ -107,10 +107,16 @@ func (h *Handler) signIn(r *http.Request, t federation.Tenant, v visit) (out out
 	}
 	g.Snapshot = result.Snapshot()
 	plan := &signInPlan{h: h, r: r, t: t, v: v, u: u, known: known, grant: g, verdicts: result.Verdicts, asks: out.asks,
-		id: h.o.Sessions.NewID(), handle: federation.NewHandle(t.Place)}
+		id: h.o.Sessions.NewID().For(t, known.Person.ID), handle: federation.NewHandle(t.PlaceOf(known.Person.ID))}
+	if v.held != nil {
+		if err := h.o.Sessions.MakeWay(ctx, t, *v.held, known.Person.ID, origin(r)); err != nil {
+			return out, err
+		}
+	}
 	if _, err := store.Update(ctx, h.o.Engine, plan.ops); err != nil {
 		return out, err
 	}
+	h.o.Persons.Committed(ctx, t, known)
 	out.code, out.started, out.person = plan.handle.String(), plan.started, plan.who
 	return out, nil
 }

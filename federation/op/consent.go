@@ -35,16 +35,16 @@ func ForgetConsents(eng store.Engine, sealer *store.Sealer) federation.Planner {
 		if c.Kind != federation.PersonDeleted || c.Person == nil {
 			return nil, nil
 		}
-		prefix := consentID(c.Person.ID, "")
+		prefix, at := consentID(c.Person.ID, ""), c.Tenant.PlaceOf(c.Person.ID)
 		var ops []store.Op
 		for after, more := "", true; more; {
-			rows, err := consents.Scan(ctx, c.Tenant.Place, prefix, after, scanned)
+			rows, err := consents.Scan(ctx, at, prefix, after, scanned)
 			if err != nil {
 				return nil, fmt.Errorf("scan consents of %s: %w", c.Person.ID, err)
 			}
 			for _, row := range rows {
 				after = row.ID
-				ops = append(ops, consents.Drop(c.Tenant.Place, row.ID))
+				ops = append(ops, consents.Drop(at, row.ID))
 			}
 			more = len(rows) == scanned
 		}
@@ -82,7 +82,7 @@ func (h *Handler) mustAsk(ctx context.Context, t federation.Tenant, v visit, per
 
 // consented are the scopes that a person agreed to.
 func (h *Handler) consented(ctx context.Context, t federation.Tenant, person, client string) ([]string, error) {
-	row, err := h.consents.Get(ctx, t.Place, consentID(person, client))
+	row, err := h.consents.Get(ctx, t.PlaceOf(person), consentID(person, client))
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, fmt.Errorf("read consent: %w", err)
 	}
@@ -101,7 +101,7 @@ func (h *Handler) rememberConsent(ctx context.Context, t federation.Tenant, pers
 			given = append(given, s)
 		}
 	}
-	return h.consents.Put(t.Place, consentID(person, v.client.ID), consent{Scopes: given, At: h.o.Now()}, time.Time{}), nil
+	return h.consents.Put(t.PlaceOf(person), consentID(person, v.client.ID), consent{Scopes: given, At: h.o.Now()}, time.Time{}), nil
 }
 
 // startConsent sends the browser to the page that asks, so that reloading it

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/drawbridge-id/drawbridge/federation"
 )
@@ -64,7 +65,7 @@ func (h *Handler) discovery(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	published(w, r, body)
+	published(w, r, body, 5*time.Minute)
 	return nil
 }
 
@@ -74,16 +75,16 @@ func (h *Handler) jwks(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return federation.Fail(federation.TemporarilyUnavailable, "Keys cannot be read at the moment.").Because(err)
 	}
-	published(w, r, body)
+	published(w, r, body, h.o.Keys.CopyFor())
 	return nil
 }
 
-// published answers a public document with an entity tag, for five minutes: a
-// next signing key is announced long before it signs.
-func published(w http.ResponseWriter, r *http.Request, body []byte) {
+// published answers a public document with an entity tag, and how long a copy
+// of it is good.
+func published(w http.ResponseWriter, r *http.Request, body []byte, good time.Duration) {
 	sum := sha256.Sum256(body)
 	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
-	w.Header().Set("Cache-Control", "public, max-age=300")
+	w.Header().Set("Cache-Control", "public, max-age="+strconv.Itoa(int(good.Seconds())))
 	w.Header().Set("ETag", tag)
 	if matches(r.Header.Values("If-None-Match"), tag) {
 		w.WriteHeader(http.StatusNotModified)

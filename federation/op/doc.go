@@ -34,7 +34,9 @@
 //     session already begun; what was agreed to is remembered per person and
 //     client, and holds for that person only, whoever is signed in by then.
 //   - A login of another person on the same browser ends the earlier session
-//     (DESTROY); one of the same person continues it with a new login.
+//     (DESTROY); one of the same person continues it with a new login. In a tenant
+//     that is spread by person the end may be a commit of its own, made once the
+//     new login's claims are worked out and before it is committed.
 //   - Who has to sign in again (prompt=login, max_age, another acr) goes back to
 //     the upstream of the session. select_account asks.
 //   - A session whose acr is known and none of acr_values is not enough, unless

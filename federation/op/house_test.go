@@ -61,6 +61,8 @@ type house struct {
 	registry atomic.Pointer[federation.Registry]
 	refused  atomic.Int64
 	tls      bool
+	// over is what the tenants are spread over, if they are.
+	over store.Layout
 
 	mu      sync.Mutex
 	results map[string]int // of sign-ins, as observed
@@ -79,7 +81,8 @@ func open(t testing.TB, change ...func(*setup)) *house {
 	}
 	h.tls = s.tls
 	h.path = filepath.Join(t.TempDir(), "drawbridge.db")
-	eng, err := boltstore.Open(boltstore.Options{Path: h.path, Now: h.clock.now})
+	h.over = s.over
+	eng, err := boltstore.Open(boltstore.Options{Path: h.path, Now: h.clock.now, Partitions: s.over.Partitions})
 	must(t, err)
 	t.Cleanup(func() { must(t, eng.Close()) })
 	h.engine = &faulty{Engine: eng}
@@ -99,6 +102,7 @@ func (h *house) build(s *setup) {
 	h.t.Helper()
 	h.configure(s)
 	for _, r := range ready() {
+		r.Key.Partition = h.over.Place(r.Key.Place().Tenant).Partition
 		_, err := h.engine.Commit(h.t.Context(), store.Create(r.Key, r.Value, time.Time{}))
 		must(h.t, err)
 	}
@@ -111,7 +115,7 @@ func (h *house) build(s *setup) {
 	must(h.t, err)
 	must(h.t, h.keys.Ensure(h.t.Context()))
 	h.persons, err = person.New(person.Options{
-		Engine: h.engine, Plan: plan, Log: log,
+		Engine: h.engine, Layout: h.over, Plan: plan, Log: log,
 		EndSessions: func(ctx context.Context, t federation.Tenant, who string, cause federation.Cause, req federation.Request) error {
 			_, err := h.sessions.EndAll(ctx, t, who, cause, req)
 			return err
@@ -119,7 +123,7 @@ func (h *house) build(s *setup) {
 	})
 	must(h.t, err)
 	h.sessions, err = session.New(session.Options{
-		Engine: h.engine, Plan: plan, Log: log, Person: h.persons.Get,
+		Engine: h.engine, Layout: h.over, Plan: plan, Log: log, Person: h.persons.Get,
 		Policy: func(federation.Tenant) session.Policy { return session.Policy{Idle: idle, Max: most} },
 	})
 	must(h.t, err)
@@ -213,6 +217,8 @@ var ready = sync.OnceValue(func() []store.Record {
 // setup is what a house is configured with.
 type setup struct {
 	two, tls bool
+	// over is what the tenants are spread over; zero is not at all.
+	over store.Layout
 	// late adds a tenant whose keys nobody has made yet.
 	late     bool
 	change   func(*federation.Client)
@@ -231,12 +237,15 @@ func (h *house) configure(s *setup) {
 	must(h.t, err)
 	root := scheme + "://" + h.addr()
 	tenants := []federation.Tenant{
-		{ID: "default", Issuer: root, Place: store.Place{Tenant: "default"}},
-		{ID: "acme", Issuer: root + "/t/acme", Place: store.Place{Tenant: "acme"}},
-		{ID: "solo", Issuer: scheme + "://" + soloHost + ":" + port, Place: store.Place{Tenant: "solo"}},
+		{ID: "default", Issuer: root},
+		{ID: "acme", Issuer: root + "/t/acme"},
+		{ID: "solo", Issuer: scheme + "://" + soloHost + ":" + port},
 	}
 	if s.late {
-		tenants = append(tenants, federation.Tenant{ID: "late", Issuer: root + "/t/late/", Place: store.Place{Tenant: "late"}})
+		tenants = append(tenants, federation.Tenant{ID: "late", Issuer: root + "/t/late/"})
+	}
+	for i := range tenants {
+		tenants[i].Place, tenants[i].Spread = h.over.Place(tenants[i].ID), h.over
 	}
 	var ups []federation.Upstream
 	for _, t := range tenants {
@@ -284,6 +293,8 @@ type event struct {
 	Reason   string
 	Silent   bool
 	Verdicts []claims.Verdict
+	// At is the partition whose log has it.
+	At store.Partition `json:"-"`
 }
 
 // plan puts a change into the log, so that only what was committed is seen.
@@ -297,20 +308,22 @@ func plan(_ context.Context, c federation.Change) ([]store.Op, error) {
 		e.Session = c.Session.ID
 	}
 	body, err := json.Marshal(e)
-	return []store.Op{store.Append(c.Tenant.Place.Partition, body)}, err
+	return []store.Op{store.Append(c.Place().Partition, body)}, err
 }
 
 // events are those of a kind so far.
 func (h *house) events(kind federation.ChangeKind) []event {
 	h.t.Helper()
-	entries, err := h.engine.ReadLog(h.t.Context(), 0, store.Position{}, 10_000, 0)
-	must(h.t, err)
 	var found []event
-	for _, entry := range entries {
-		var e event
-		must(h.t, json.Unmarshal(entry.Value, &e))
-		if e.Kind == kind {
-			found = append(found, e)
+	for p := range max(h.over.Partitions, 1) {
+		entries, err := h.engine.ReadLog(h.t.Context(), store.Partition(p), store.Position{}, 10_000, 0)
+		must(h.t, err)
+		for _, entry := range entries {
+			e := event{At: store.Partition(p)}
+			must(h.t, json.Unmarshal(entry.Value, &e))
+			if e.Kind == kind {
+				found = append(found, e)
+			}
 		}
 	}
 	return found

@@ -34,7 +34,7 @@ func (m *Manager) ConfirmEmail(ctx context.Context, t federation.Tenant, id, ema
 			return nil, err
 		}
 		p.EmailConfirmed, p.Updated = current, now
-		ops := []store.Op{m.people.Replace(t.Place, id, recordOf(p), row.Version, time.Time{})}
+		ops := []store.Op{m.people.Replace(row.Place, id, recordOf(p), row.Version, time.Time{})}
 		_, ops, err = m.announce(ctx, federation.Change{
 			Kind: federation.EmailConfirmed, Tenant: t, At: now, Detected: now, Upstream: p.Upstream, Request: req,
 		}, p, ops)

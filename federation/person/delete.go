@@ -21,6 +21,8 @@ type intent struct {
 	Tenant  string             `json:"tenant"`
 	Person  string             `json:"person"`
 	Request federation.Request `json:"request"`
+	// Index is what still leads to the person, of a spread tenant; see projection.
+	Index *values `json:"index,omitempty"`
 }
 
 // Delete removes a person and ends their sessions with Destroy; ErrNotFound
@@ -39,7 +41,7 @@ func (m *Manager) Delete(ctx context.Context, t federation.Tenant, id string, re
 			return nil, err
 		}
 		due = store.DueID(now.Add(grace), t.ID+"/"+id)
-		return m.remove(ctx, t, row, in, due, now)
+		return m.remove(ctx, t, row, &in, due, now)
 	})
 	if err != nil {
 		return fmt.Errorf("delete person %s: %w", id, err)
@@ -51,34 +53,43 @@ func (m *Manager) Delete(ctx context.Context, t federation.Tenant, id string, re
 }
 
 // remove is the commit that makes a person gone.
-func (m *Manager) remove(ctx context.Context, t federation.Tenant, row store.Row[record], in intent, due string, now time.Time) ([]store.Op, error) {
+func (m *Manager) remove(ctx context.Context, t federation.Tenant, row store.Row[record], in *intent, due string, now time.Time) ([]store.Op, error) {
 	p := row.Value.person()
-	ops := []store.Op{
-		m.people.Take(t.Place, p.ID, row.Version),
-		m.aliases.Drop(t.Place, aliasID(p.Upstream, p.Subject)),
-		m.intents.Create(t.Place.Own(), due, in, time.Time{}),
+	ops, left := m.reindex(t, p, federation.Person{ID: p.ID}, now)
+	if in.Index = nil; left != nil {
+		ops, in.Index = nil, &left.Value.values // what the intent says needs no other note
 	}
-	ops = append(ops, m.reindex(t.Place, p, federation.Person{ID: p.ID})...)
+	ops = append(ops,
+		m.people.Take(row.Place, p.ID, row.Version),
+		m.aliases.Drop(row.Place, aliasID(p.Upstream, p.Subject)),
+		m.intents.Create(row.Place.Own(), due, *in, time.Time{}))
 	_, ops, err := m.announce(ctx, federation.Change{
 		Kind: federation.PersonDeleted, Tenant: t, At: now, Detected: now, Upstream: p.Upstream, Request: in.Request,
 	}, p, ops)
 	return ops, err
 }
 
-// finish ends the sessions of somebody who is gone and takes the intent away.
+// finish ends the sessions of somebody who is gone, removes what still leads to
+// them, and takes the intent away.
 // It may be done again, also by several nodes at once.
 func (m *Manager) finish(ctx context.Context, t federation.Tenant, in intent, due string) error {
 	if err := m.o.EndSessions(ctx, t, in.Person, federation.Destroy, in.Request); err != nil {
 		return fmt.Errorf("end sessions: %w", err)
 	}
-	if _, err := m.o.Engine.Commit(ctx, m.intents.Drop(t.Place.Own(), due)); err != nil {
+	if in.Index != nil {
+		if err := m.enter(ctx, t, in.Person, *in.Index); err != nil {
+			return err
+		}
+	}
+	if _, err := m.o.Engine.Commit(ctx, m.intents.Drop(t.PlaceOf(in.Person).Own(), due)); err != nil {
 		return fmt.Errorf("remove intent: %w", err)
 	}
 	return nil
 }
 
-// Run finishes deletions that a crash or an error has cut short, at once and
-// then every few seconds, until ctx is done. It returns nil.
+// Run finishes deletions and projections that a crash or an error has cut short,
+// at once and then every few seconds, until ctx is done. Any number of nodes may
+// run it. It returns nil.
 func (m *Manager) Run(ctx context.Context) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -86,6 +97,9 @@ func (m *Manager) Run(ctx context.Context) error {
 		for p := range max(m.o.Layout.Partitions, 1) {
 			if err := m.finishAll(ctx, store.Partition(p)); err != nil && ctx.Err() == nil {
 				m.o.Log.WarnContext(ctx, "deletions remain to be finished", "partition", p, "error", err)
+			}
+			if err := m.projectAll(ctx, store.Partition(p)); err != nil && ctx.Err() == nil {
+				m.o.Log.WarnContext(ctx, "some persons are not yet found by address or customer", "partition", p, "error", err)
 			}
 		}
 		select {
@@ -96,25 +110,32 @@ func (m *Manager) Run(ctx context.Context) error {
 	}
 }
 
-// finishAll finishes what is due in one partition. One that fails does not
-// stand in the way of those behind it; the first failure is told.
-func (m *Manager) finishAll(ctx context.Context, p store.Partition) (failed error) {
+// finishAll finishes the deletions that are due in one partition.
+func (m *Manager) finishAll(ctx context.Context, p store.Partition) error {
+	return eachDue(ctx, m, m.intents, p, func(row store.Row[intent]) error {
+		return m.finish(ctx, m.tenant(row.Value.Tenant, p, row.Value.Index != nil), row.Value, row.ID)
+	})
+}
+
+// eachDue does what is due in one partition. What fails does not stand in the
+// way of what is behind it; the first failure is told.
+func eachDue[T any](ctx context.Context, m *Manager, table *store.Table[T], p store.Partition, do func(store.Row[T]) error) (failed error) {
 	now, err := m.now(ctx)
 	if err != nil {
 		return err
 	}
 	own, after := store.Place{Partition: p}, ""
 	for ctx.Err() == nil {
-		rows, err := m.intents.Scan(ctx, own, "", after, page)
+		rows, err := table.Scan(ctx, own, "", after, page)
 		if err != nil {
-			return fmt.Errorf("scan intents: %w", err)
+			return fmt.Errorf("scan what is due: %w", err)
 		}
 		for _, row := range rows {
 			after = row.ID
 			if at, _, err := store.ParseDueID(row.ID); err == nil && at.After(now) {
 				return failed
 			}
-			if err := m.finish(ctx, m.tenant(row.Value.Tenant, p), row.Value, row.ID); failed == nil {
+			if err := do(row); failed == nil {
 				failed = err
 			}
 		}
@@ -127,9 +148,13 @@ func (m *Manager) finishAll(ctx context.Context, p store.Partition) (failed erro
 
 // tenant finds a tenant, or describes one that is no longer configured as far
 // as its records can be found.
-func (m *Manager) tenant(id string, p store.Partition) federation.Tenant {
-	if t, ok := m.o.Tenant(id); ok {
+func (m *Manager) tenant(id string, p store.Partition, spread bool) federation.Tenant {
+	t, ok := m.o.Tenant(id)
+	switch {
+	case ok:
 		return t
+	case spread:
+		return federation.Tenant{ID: id, Place: m.o.Layout.Place(id), Spread: m.o.Layout}
 	}
 	return federation.Tenant{ID: id, Place: store.Place{Tenant: id, Partition: p}}
 }

@@ -65,8 +65,8 @@ func TestFindChecksWhatItFinds(t *testing.T) {
 	h := open(t)
 	p := h.signIn(corp(), login("1", claims.Set{"email": "ada@corp.example"}))
 	stray := []store.Op{
-		h.emails.Put(h.org.Place, indexID("eve@corp.example", p.ID), struct{}{}, time.Time{}),
-		h.emails.Put(h.org.Place, indexID("eve@corp.example", newID(h.clock.Now())), struct{}{}, time.Time{}),
+		h.emails.Put(h.org.Place, indexID("eve@corp.example", p.ID), entry{}, time.Time{}),
+		h.emails.Put(h.org.Place, indexID("eve@corp.example", newID(h.clock.Now())), entry{}, time.Time{}),
 	}
 	if _, err := h.eng.Commit(t.Context(), stray...); err != nil {
 		t.Fatal(err)

@@ -27,6 +27,25 @@
 // Delete is three steps: {person, alias, indexes removed, intent, PersonDeleted},
 // then the sessions' ends, then {intent removed}.
 //
+// # Spread tenants
+//
+// Where a tenant is spread by person, the alias decides about the partition, and
+// the UUID is minted until it names the same one: {person, alias, event} is still
+// one commit, and one alias one person whichever nodes race. The indexes by
+// address and customer are projections: an entry lives where the hash of its
+// value says, so a change of either is two steps. First {person, a note of what
+// was and is, event}; then the entries, one commit each, and {note removed}.
+// Committed takes the second step at once, and Run, on all nodes and without a
+// lock, what a crash has left. In between the old value finds nobody and the new
+// one nobody yet. A deletion's intent says what is to be removed from the indexes,
+// and Run sees to that as it does to the sessions.
+//
+// An entry names the version of the person that it was written by, so that a
+// worker that was overtaken undoes nothing newer, and whoever writes reads the
+// person again afterwards. What can remain all the same, when two work off one
+// note and the slower dies between two steps, is an entry of a hash and a UUID
+// that finds nobody: every find checks the person.
+//
 // # What was decided
 //
 //   - The newest login is believed: what an upstream stops saying (an address, a

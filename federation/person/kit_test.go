@@ -30,6 +30,12 @@ type house struct {
 	path  string
 	eng   store.Engine
 	org   federation.Tenant
+	// over is the layout that the house's tenants are spread over, if they are.
+	over store.Layout
+	// between, if set, stands between the manager and its engine.
+	between func(store.Engine) store.Engine
+	// lazy leaves what follows a commit to Run, as a crash does.
+	lazy bool
 
 	mu      sync.Mutex
 	endings []string // persons whose sessions were ended
@@ -38,7 +44,14 @@ type house struct {
 
 func open(t *testing.T) *house {
 	t.Helper()
-	h := &house{t: t, clock: &clock{}, path: filepath.Join(t.TempDir(), "store.db"), org: tenant("default")}
+	return openOver(t, store.Layout{})
+}
+
+// openOver makes a house whose tenants are spread over a layout, unless that is zero.
+func openOver(t *testing.T, over store.Layout) *house {
+	t.Helper()
+	h := &house{t: t, clock: &clock{}, path: filepath.Join(t.TempDir(), "store.db"), over: over}
+	h.org = h.tenant("default")
 	h.clock.micros.Store(time.Date(2031, 5, 6, 7, 8, 9, 123456000, time.UTC).UnixMicro())
 	h.reopen()
 	t.Cleanup(func() { _ = h.eng.Close() })
@@ -54,16 +67,33 @@ func (h *house) reopen() {
 		}
 	}
 	var err error
-	if h.eng, err = boltstore.Open(boltstore.Options{Path: h.path, Now: h.clock.Now}); err != nil {
+	if h.eng, err = boltstore.Open(boltstore.Options{Path: h.path, Now: h.clock.Now, Partitions: h.over.Partitions}); err != nil {
 		h.t.Fatal(err)
 	}
-	h.Manager, err = New(Options{
-		Engine: h.eng, Plan: h.record, EndSessions: h.endSessions,
-		Tenant: func(id string) (federation.Tenant, bool) { return tenant(id), id != "forgotten" },
+	h.Manager = h.manager()
+}
+
+// manager is one more manager over the same engine: another node.
+func (h *house) manager() *Manager {
+	h.t.Helper()
+	eng := h.eng
+	if h.between != nil {
+		eng = h.between(eng)
+	}
+	m, err := New(Options{
+		Engine: eng, Layout: h.over, Plan: h.record, EndSessions: h.endSessions,
+		Tenant: func(id string) (federation.Tenant, bool) { return h.tenant(id), id != "forgotten" },
 	})
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	return m
+}
+
+func (h *house) tenant(id string) federation.Tenant {
+	t := tenant(id)
+	t.Place, t.Spread = h.over.Place(id), h.over
+	return t
 }
 
 func tenant(id string) federation.Tenant {
@@ -89,22 +119,24 @@ type told struct {
 
 func (h *house) record(_ context.Context, c federation.Change) ([]store.Op, error) {
 	b, err := json.Marshal(told{Kind: c.Kind, Person: *c.Person, Request: c.Request})
-	return []store.Op{store.Append(c.Tenant.Place.Partition, b)}, err
+	return []store.Op{store.Append(c.Place().Partition, b)}, err
 }
 
 // log reads what was announced, by what was committed.
 func (h *house) log() (kinds []federation.ChangeKind, last told) {
 	h.t.Helper()
-	entries, err := h.eng.ReadLog(h.t.Context(), 0, store.Position{}, 10_000, 0)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	for _, e := range entries {
-		last = told{}
-		if err := json.Unmarshal(e.Value, &last); err != nil {
+	for p := range max(h.over.Partitions, 1) {
+		entries, err := h.eng.ReadLog(h.t.Context(), store.Partition(p), store.Position{}, 10_000, 0)
+		if err != nil {
 			h.t.Fatal(err)
 		}
-		kinds = append(kinds, last.Kind)
+		for _, e := range entries {
+			last = told{}
+			if err := json.Unmarshal(e.Value, &last); err != nil {
+				h.t.Fatal(err)
+			}
+			kinds = append(kinds, last.Kind)
+		}
 	}
 	return kinds, last
 }
@@ -136,12 +168,17 @@ func (h *house) signIn(u federation.Upstream, l federation.Login) federation.Per
 }
 
 func (h *house) trySignIn(u federation.Upstream, l federation.Login) (p federation.Person, err error) {
+	return h.signInAt(h.Manager, u, l)
+}
+
+// signInAt is a sign-in at one of several nodes.
+func (h *house) signInAt(m *Manager, u federation.Upstream, l federation.Login) (p federation.Person, err error) {
 	for range 100 {
-		k, err := h.Resolve(h.t.Context(), h.org, l)
+		k, err := m.Resolve(h.t.Context(), h.org, l)
 		if err != nil {
 			return p, err
 		}
-		if p, err = h.commit(u, k, l); !errors.Is(err, ErrMoved) {
+		if p, err = h.commitAt(m, u, k, l); !errors.Is(err, ErrMoved) {
 			return p, err
 		}
 	}
@@ -149,10 +186,17 @@ func (h *house) trySignIn(u federation.Upstream, l federation.Login) (p federati
 }
 
 func (h *house) commit(u federation.Upstream, k Known, l federation.Login) (p federation.Person, err error) {
-	_, err = store.Update(h.t.Context(), h.eng, func(ctx context.Context) (ops []store.Op, err error) {
-		p, ops, err = h.PlanSignIn(ctx, h.org, u, k, l, federation.Request{ID: "sign-in"})
+	return h.commitAt(h.Manager, u, k, l)
+}
+
+func (h *house) commitAt(m *Manager, u federation.Upstream, k Known, l federation.Login) (p federation.Person, err error) {
+	_, err = store.Update(h.t.Context(), m.o.Engine, func(ctx context.Context) (ops []store.Op, err error) {
+		p, ops, err = m.PlanSignIn(ctx, h.org, u, k, l, federation.Request{ID: "sign-in"})
 		return ops, err
 	})
+	if err == nil && !h.lazy {
+		m.Committed(h.t.Context(), h.org, k)
+	}
 	return p, err
 }
 
@@ -160,12 +204,21 @@ func (h *house) commit(u federation.Upstream, k Known, l federation.Login) (p fe
 func (h *house) records() int {
 	h.t.Helper()
 	n := 0
-	for _, kind := range []string{"person", "person.alias", "person.email", "person.customer", "person.deletion"} {
-		recs, err := h.eng.Scan(h.t.Context(), store.Range{Kind: kind, Limit: 10_000})
+	for _, kind := range []string{"person", "person.alias", "person.email", "person.customer", "person.deletion", "person.projection"} {
+		n += len(h.all(kind))
+	}
+	return n
+}
+
+// all are the records of a kind, in all partitions.
+func (h *house) all(kind string) (all []store.Record) {
+	h.t.Helper()
+	for p := range max(h.over.Partitions, 1) {
+		recs, err := h.eng.Scan(h.t.Context(), store.Range{Partition: store.Partition(p), Kind: kind, Limit: 10_000})
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		n += len(recs)
+		all = append(all, recs...)
 	}
-	return n
+	return all
 }

@@ -28,7 +28,8 @@ var (
 // Options say what a Manager works with. Engine and EndSessions are required.
 type Options struct {
 	Engine store.Engine
-	// Layout says which partitions Run looks after; zero is one partition.
+	// Layout says which partitions Run looks after, and where the index entries
+	// of spread tenants are; zero is one partition.
 	Layout store.Layout
 	// Sealer, when not nil, seals persons at rest.
 	Sealer *store.Sealer
@@ -48,9 +49,11 @@ type Manager struct {
 	o         Options
 	people    *store.Table[record]
 	aliases   *store.Table[alias]
-	emails    *store.Table[struct{}]
-	customers *store.Table[struct{}]
+	emails    *store.Table[entry]
+	customers *store.Table[entry]
 	intents   *store.Table[intent]
+	// projections are of spread tenants only.
+	projections *store.Table[projection]
 }
 
 // remembered is how many persons are kept decoded: a sign-in reads its own
@@ -79,9 +82,11 @@ func New(o Options) (*Manager, error) {
 		o:         o,
 		people:    store.NewTable[record](o.Engine, sealed("person")),
 		aliases:   store.NewTable[alias](o.Engine, kind("person.alias")),
-		emails:    store.NewTable[struct{}](o.Engine, kind("person.email")),
-		customers: store.NewTable[struct{}](o.Engine, kind("person.customer")),
+		emails:    store.NewTable[entry](o.Engine, kind("person.email")),
+		customers: store.NewTable[entry](o.Engine, kind("person.customer")),
 		intents:   store.NewTable[intent](o.Engine, sealed("person.deletion")),
+
+		projections: store.NewTable[projection](o.Engine, kind("person.projection")),
 	}, nil
 }
 
@@ -101,15 +106,14 @@ func (m *Manager) ByAlias(ctx context.Context, t federation.Tenant, upstream, su
 type found struct {
 	alias  store.Row[alias]
 	person store.Row[record]
-	// planned says that a commit was planned with them already.
-	planned bool
 }
 
 func (m *Manager) lookUp(ctx context.Context, t federation.Tenant, upstream, subject string) (f found, err error) {
 	// A deletion between the two reads looks like an alias of nobody: the
 	// second look tells whom it belongs to now.
 	for try := 0; ; try++ {
-		f.alias, err = m.aliases.Get(ctx, t.Place, aliasID(upstream, subject))
+		id := aliasID(upstream, subject)
+		f.alias, err = m.aliases.Get(ctx, t.PlaceOf(id), id)
 		if errors.Is(err, store.ErrNotFound) {
 			return f, ErrNotFound
 		}
@@ -128,7 +132,7 @@ func (m *Manager) read(ctx context.Context, t federation.Tenant, id string) (sto
 	if !isID(id) {
 		return store.Row[record]{}, ErrNotFound
 	}
-	row, err := m.people.Get(ctx, t.Place, id)
+	row, err := m.people.Get(ctx, t.PlaceOf(id), id)
 	if errors.Is(err, store.ErrNotFound) {
 		return row, ErrNotFound
 	}

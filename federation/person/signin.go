@@ -17,8 +17,16 @@ type Known struct {
 	// New says that this is a first sign-in: nothing is stored yet.
 	New bool
 
-	// found is what Resolve has read, nil where nothing was.
+	// under is how far the sign-in is; nil where no login was resolved.
+	under *progress
+}
+
+// progress is a sign-in between Resolve and its commit.
+type progress struct {
+	// found is what Resolve has read, until a commit is planned with it.
 	found *found
+	// due is the note of the commit that was planned last, if it has one.
+	due *store.Row[projection]
 }
 
 // Resolve finds the person a login belongs to, or mints a new one. It writes
@@ -29,7 +37,7 @@ func (m *Manager) Resolve(ctx context.Context, t federation.Tenant, l federation
 	}
 	f, err := m.lookUp(ctx, t, l.Upstream, l.Subject)
 	if err == nil {
-		return Known{Person: f.person.Value.person(), found: &f}, nil
+		return Known{Person: f.person.Value.person(), under: &progress{found: &f}}, nil
 	}
 	if !errors.Is(err, ErrNotFound) {
 		return Known{}, err
@@ -38,8 +46,9 @@ func (m *Manager) Resolve(ctx context.Context, t federation.Tenant, l federation
 	if err != nil {
 		return Known{}, err
 	}
-	return Known{New: true, Person: federation.Person{
-		ID: newID(now), Tenant: t.ID, Upstream: l.Upstream, Subject: l.Subject, Created: now, Updated: now,
+	id := t.Beside(aliasID(l.Upstream, l.Subject), func() string { return newID(now) })
+	return Known{New: true, under: &progress{}, Person: federation.Person{
+		ID: id, Tenant: t.ID, Upstream: l.Upstream, Subject: l.Subject, Created: now, Updated: now,
 	}}, nil
 }
 
@@ -47,8 +56,9 @@ func (m *Manager) Resolve(ctx context.Context, t federation.Tenant, l federation
 // what the upstream says now, the indexes, and PersonCreated or PersonUpdated.
 // It belongs inside store.Update: the first time it builds on what Resolve has
 // read, which the commit then proves, and whenever it is asked again it reads
-// anew. ErrMoved when the login is no longer k's; *federation.Error with
-// access_denied when the person is blocked.
+// anew. Tell the manager with Committed once the commit stands. ErrMoved when the
+// login is no longer k's; *federation.Error with access_denied when the person
+// is blocked.
 func (m *Manager) PlanSignIn(ctx context.Context, t federation.Tenant, u federation.Upstream, k Known, l federation.Login, req federation.Request) (federation.Person, []store.Op, error) {
 	if u.ID != l.Upstream || k.Person.Upstream != l.Upstream || k.Person.Subject != l.Subject {
 		return federation.Person{}, nil, errors.New("person: login, upstream and person do not belong together")
@@ -57,15 +67,18 @@ func (m *Manager) PlanSignIn(ctx context.Context, t federation.Tenant, u federat
 	if err != nil {
 		return federation.Person{}, nil, err
 	}
+	if k.under == nil {
+		k.under = &progress{}
+	}
 	change := federation.Change{Tenant: t, At: now, Detected: now, Login: &l, Upstream: u.ID, Request: req}
-	if k.found != nil && !k.found.planned {
-		k.found.planned = true
-		return m.update(ctx, change, *k.found, u)
+	if f := k.under.found; f != nil {
+		k.under.found = nil
+		return m.update(ctx, change, k.under, *f, u)
 	}
 	f, err := m.lookUp(ctx, t, l.Upstream, l.Subject)
 	switch {
 	case errors.Is(err, ErrNotFound) && k.New && f.alias.Version == 0:
-		return m.create(ctx, change, k.Person, u)
+		return m.create(ctx, change, k, u)
 	case errors.Is(err, ErrNotFound):
 		return federation.Person{}, nil, ErrMoved
 	case err != nil:
@@ -73,23 +86,28 @@ func (m *Manager) PlanSignIn(ctx context.Context, t federation.Tenant, u federat
 	case f.person.Value.ID != k.Person.ID:
 		return federation.Person{}, nil, ErrMoved
 	}
-	return m.update(ctx, change, f, u)
+	return m.update(ctx, change, k.under, f, u)
 }
 
-func (m *Manager) create(ctx context.Context, c federation.Change, p federation.Person, u federation.Upstream) (federation.Person, []store.Op, error) {
-	p = counted(describe(p, u, *c.Login), c.At)
+func (m *Manager) create(ctx context.Context, c federation.Change, k Known, u federation.Upstream) (federation.Person, []store.Op, error) {
+	p := counted(describe(k.Person, u, *c.Login), c.At)
 	p.Created, p.Updated = c.At, c.At
-	at := c.Tenant.Place
+	id := aliasID(p.Upstream, p.Subject)
+	at := c.Tenant.PlaceOf(id)
+	if c.Tenant.PlaceOf(p.ID) != at {
+		return p, nil, errors.New("person: the UUID was not minted for this login")
+	}
 	ops := []store.Op{
 		m.people.Create(at, p.ID, recordOf(p), time.Time{}),
-		m.aliases.Create(at, aliasID(p.Upstream, p.Subject), alias{Person: p.ID}, time.Time{}),
+		m.aliases.Create(at, id, alias{Person: p.ID}, time.Time{}),
 	}
-	ops = append(ops, m.reindex(at, federation.Person{ID: p.ID}, p)...)
+	index, due := m.reindex(c.Tenant, federation.Person{ID: p.ID}, p, c.At)
+	ops, k.under.due = append(ops, index...), due
 	c.Kind = federation.PersonCreated
 	return m.announce(ctx, c, p, ops)
 }
 
-func (m *Manager) update(ctx context.Context, c federation.Change, f found, u federation.Upstream) (federation.Person, []store.Op, error) {
+func (m *Manager) update(ctx context.Context, c federation.Change, under *progress, f found, u federation.Upstream) (federation.Person, []store.Op, error) {
 	was := f.person.Value.person()
 	if was.Blocked {
 		return was, nil, federation.Fail(federation.AccessDenied, "This account is blocked.")
@@ -99,8 +117,10 @@ func (m *Manager) update(ctx context.Context, c federation.Change, f found, u fe
 	if news {
 		is.Updated = c.At
 	}
-	at := c.Tenant.Place
-	ops := append(m.reindex(at, was, is),
+	at := f.person.Place
+	ops, due := m.reindex(c.Tenant, was, is, c.At)
+	under.due = due
+	ops = append(ops,
 		m.aliases.Check(at, f.alias.ID, f.alias.Version),
 		m.people.Replace(at, is.ID, recordOf(is), f.person.Version, time.Time{}))
 	if !news {

@@ -13,7 +13,8 @@ import (
 
 // Begin is what a session begins with.
 type Begin struct {
-	// ID comes from NewID, once per session however often its commit is planned.
+	// ID comes from NewID, made the person's with For, once per session however
+	// often its commit is planned.
 	ID     ID
 	Person federation.Person
 	Login  federation.Login
@@ -25,7 +26,8 @@ type Begin struct {
 	Level                              int
 	// Replaces is the browser's old session, if it has one: it ends in the same
 	// commit, with Upgrade where the person is the same and else with Destroy.
-	// Where it is over by the time of the commit, nothing is taken over.
+	// Where it is over by the time of the commit, nothing is taken over. One in
+	// another partition must have made way before; see MakeWay.
 	Replaces *Held
 }
 
@@ -47,6 +49,10 @@ func (m *Manager) PlanBegin(ctx context.Context, t federation.Tenant, b Begin) (
 	if b.ID.Session == "" || b.ID.Secret == "" || b.Person.ID == "" {
 		return Started{}, nil, errors.New("session: cannot begin without names and a person")
 	}
+	at := t.PlaceOf(b.Person.ID)
+	if t.PlaceOf(b.ID.Session) != at {
+		return Started{}, nil, errors.New("session: the sid was not made for this person")
+	}
 	now, err := m.now(ctx)
 	if err != nil {
 		return Started{}, nil, err
@@ -61,6 +67,9 @@ func (m *Manager) PlanBegin(ctx context.Context, t federation.Tenant, b Begin) (
 		return Started{}, nil, err
 	}
 	var ops []store.Op
+	if old != nil && old.Place != at {
+		return Started{}, nil, errors.New("session: the session to be replaced is in another partition and has not made way")
+	}
 	if old != nil {
 		e := judge(old.Value, now, ending{cause: federation.Destroy, at: now, request: b.Request})
 		if e.cause == federation.Destroy && old.Value.Person == s.Person {
@@ -76,9 +85,9 @@ func (m *Manager) PlanBegin(ctx context.Context, t federation.Tenant, b Begin) (
 		s.Webhooks = union(s.Webhooks, hooks(s))
 	}
 	s.Due = dueID(t, s)
-	ops = m.place(t, ops, s, old)
+	ops = m.place(at, ops, s, old)
 	st.Session = s
-	st.CookieValue = federation.Secret(ticket{place: t.Place, sid: s.ID, secret: b.ID.Secret.Reveal()}.String())
+	st.CookieValue = federation.Secret(ticket{place: at, sid: s.ID, secret: b.ID.Secret.Reveal()}.String())
 	told := s
 	more, err := m.plan(ctx, federation.Change{
 		Kind: federation.SessionBegan, Tenant: t, At: now, Detected: now, Person: &b.Person,
@@ -157,15 +166,15 @@ func inherit(s, old federation.Session) federation.Session {
 // place adds the writes of a session that begins to those of the end of the
 // one it replaces, if any. After an upgrade both have the same sid: the one's
 // removal and the other's creation are a single replacement.
-func (m *Manager) place(t federation.Tenant, ops []store.Op, s federation.Session, old *store.Row[federation.Session]) []store.Op {
-	session := m.sessions.Create(t.Place, s.ID, s, time.Time{})
+func (m *Manager) place(at store.Place, ops []store.Op, s federation.Session, old *store.Row[federation.Session]) []store.Op {
+	session := m.sessions.Create(at, s.ID, s, time.Time{})
 	if old != nil && old.ID == s.ID {
-		session = m.sessions.Replace(t.Place, s.ID, s, old.Version, time.Time{})
+		session = m.sessions.Replace(at, s.ID, s, old.Version, time.Time{})
 	}
 	writes := []store.Op{
 		session,
-		m.index.Put(t.Place, indexID(s.Person, s.ID), struct{}{}, time.Time{}),
-		m.dues.Put(t.Place.Own(), s.Due, struct{}{}, time.Time{}),
+		m.index.Put(at, indexID(s.Person, s.ID), struct{}{}, time.Time{}),
+		m.dues.Put(at.Own(), s.Due, struct{}{}, time.Time{}),
 	}
 	ops = slices.DeleteFunc(ops, func(op store.Op) bool {
 		return slices.ContainsFunc(writes, func(w store.Op) bool { return w.Key == op.Key })

@@ -27,14 +27,33 @@ type ID struct {
 
 // NewID mints the names and the secret of one session.
 func (m *Manager) NewID() ID {
-	var sid [20]byte
-	rand.Read(sid[:]) // never fails: crypto/rand ends the program instead
 	return ID{
-		Session:   federation.Moment() + base64.RawURLEncoding.EncodeToString(sid[:]),
+		Session:   newSID(),
 		Secret:    federation.Secret(federation.NewSecret()),
 		Audit:     uuid.NewString(),
 		Reference: uuid.NewString(),
 	}
+}
+
+// For is the same names for a session of a person. Of a tenant that is spread
+// the sid is minted anew, until it is one that lives where the person does:
+// PlanBegin takes no other.
+func (id ID) For(t federation.Tenant, person string) ID {
+	first := true
+	id.Session = t.Beside(person, func() string {
+		if first {
+			first = false
+			return id.Session
+		}
+		return newSID()
+	})
+	return id
+}
+
+func newSID() string {
+	var sid [20]byte
+	rand.Read(sid[:]) // never fails: crypto/rand ends the program instead
+	return federation.Moment() + base64.RawURLEncoding.EncodeToString(sid[:])
 }
 
 // CookieName is the name of a tenant's session cookie. Where the issuer is

@@ -22,6 +22,16 @@
 // session. A touch is {session} alone: the due time is left behind and moved by
 // the sweeper when it comes up, so that activity costs one record.
 //
+// # Spread tenants
+//
+// Where a tenant is spread by person, a session lives in its person's partition:
+// the sid is minted until it names that one (ID.For), and the cookie's partition
+// counts only if the sid names it too. All that is said of commits holds. One
+// thing takes two: when another person signs in on the same browser and lives in
+// another partition, the old session ends first (MakeWay, DESTROY) and the new
+// one begins then. Whoever is refused in between, or a crash, has ended the old
+// session; nobody ever has two on one browser.
+//
 // # Upgrade
 //
 // When the same person signs in anew on the same browser, the old session ends
@@ -33,12 +43,40 @@
 //
 // # Sweeping
 //
-// Run looks 10 times a second at most and once a second at least, sleeping
-// until the next due time it knows. It reads batches of 200, oldest first, and
-// ends what is due with 32 commits in flight. Any number of sweepers may run. A
-// due time whose session cannot be ended now does not hold up those behind it.
-// When the engine's clock has jumped by more than a minute against the
-// monotonic one, one round is held and the operator is warned.
+// Every node sweeps every partition, without a lock; the commit of an end
+// decides. A partition is looked at 10 times a second at most and once a second
+// at least, sleeping until the next due time that is known; partitions do not
+// wait for each other. Due times are read in pages of 256, oldest first, and 32
+// sessions are settled by one commit: two round trips for each session (itself
+// and its person, read) and one for all. Where that commit conflicts each is
+// judged anew by itself. Whoever renewed the partition's pulse last leads it
+// and sweeps at once; the others take what is half a second overdue, from
+// anywhere in it. A session that cannot be ended does not hold up those behind it.
+//
+// # Time in which nobody could be active
+//
+// Each partition has a pulse, a record that one of the nodes renews every 15
+// seconds. When it is found to be more than a minute old, the store was away, or
+// every process was stopped or suspended, or the engine's clock has jumped: from
+// the old pulse to now is a gap, in which activity could not be recorded. A node
+// that alone did not reach the store for 10 seconds writes down a gap as well. A
+// node that alone was suspended does not: the others kept the pulse.
+//
+// With Grace idle time does not run in gaps, at whatever door a session is
+// looked at: the deadline is later by the gap. With Expire it runs, unless the
+// engine's clock went on by more than a minute more than a node's monotonic one:
+// such a gap never was, and an error is logged. Suspension of a whole machine is
+// told from a jump only where the monotonic clock counts it (CLOCK_BOOTTIME);
+// else it is taken for a jump, which is the lenient way to be wrong.
+//
+// The maximum lifetime is a promise and is never extended for who comes with a
+// request. The sweeper does not hold time against a session that the clock has
+// jumped over, so that a wrong clock ends nothing by itself. When the clock is
+// set back, gaps that are then in the future are void; due times that were moved
+// beyond them stay, so the sweeper may come to such a session late.
+//
+// Without a pulse that can be read nothing is swept. Outages of less than these
+// times are not noticed.
 //
 // # Refused
 //

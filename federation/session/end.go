@@ -28,7 +28,7 @@ type ended struct {
 }
 
 // timedOut wants nothing but what the deadline says.
-func timedOut(time.Time) ending { return ending{} }
+func timedOut(federation.Session, time.Time) ending { return ending{} }
 
 // judge is how a session ends when e is wanted: past its deadline always by its
 // timeout, which no request caused.
@@ -46,11 +46,33 @@ func (m *Manager) End(ctx context.Context, t federation.Tenant, sid string, caus
 	if cause != federation.Logout && cause != federation.Destroy {
 		return fmt.Errorf("session: %q is no cause to end a session with on request", cause)
 	}
-	got, err := m.end(ctx, t, sid, func(now time.Time) ending {
+	got, err := m.end(ctx, t, sid, func(_ federation.Session, now time.Time) ending {
 		return ending{cause: cause, at: now, request: req}
 	})
 	if err == nil && got.cause != cause {
 		return ErrNotFound
+	}
+	return err
+}
+
+// MakeWay ends a browser's session with Destroy where another person signs in
+// and lives in another partition: no commit can end the one session and begin
+// the other, so this comes first, and the commit of PlanBegin after it. A crash
+// in between leaves nobody signed in. Anywhere else it does nothing, and
+// PlanBegin does it all. A session that is over, or whose place another session
+// has taken, is no error.
+func (m *Manager) MakeWay(ctx context.Context, t federation.Tenant, old Held, person string, req federation.Request) error {
+	if t.PlaceOf(old.Session.Person) == t.PlaceOf(person) {
+		return nil
+	}
+	_, err := m.end(ctx, t, old.Session.ID, func(s federation.Session, now time.Time) ending {
+		if s.AuditID != old.Session.AuditID {
+			return ending{}
+		}
+		return ending{cause: federation.Destroy, at: now, request: req}
+	})
+	if errors.Is(err, ErrNotFound) {
+		return nil
 	}
 	return err
 }
@@ -87,7 +109,7 @@ func (m *Manager) EndAll(ctx context.Context, t federation.Tenant, person string
 
 // end ends a session as judge says of what want wants, in one commit. It
 // answers without a cause when there is nothing to end yet.
-func (m *Manager) end(ctx context.Context, t federation.Tenant, sid string, want func(now time.Time) ending) (ended, error) {
+func (m *Manager) end(ctx context.Context, t federation.Tenant, sid string, want func(s federation.Session, now time.Time) ending) (ended, error) {
 	var got ended
 	_, err := store.Update(ctx, m.o.Engine, func(ctx context.Context) ([]store.Op, error) {
 		got = ended{}
@@ -99,7 +121,7 @@ func (m *Manager) end(ctx context.Context, t federation.Tenant, sid string, want
 		if err != nil {
 			return nil, err
 		}
-		e := judge(row.Value, now, want(now))
+		e := judge(row.Value, now, want(row.Value, now))
 		if e.cause == "" {
 			return nil, nil
 		}
@@ -122,9 +144,9 @@ func (m *Manager) end(ctx context.Context, t federation.Tenant, sid string, want
 func (m *Manager) planEnd(ctx context.Context, t federation.Tenant, row store.Row[federation.Session], e ending, now time.Time) ([]store.Op, error) {
 	s := row.Value
 	ops := []store.Op{
-		m.sessions.Take(t.Place, s.ID, row.Version),
-		m.index.Drop(t.Place, indexID(s.Person, s.ID)),
-		m.dues.Drop(t.Place.Own(), s.Due),
+		m.sessions.Take(row.Place, s.ID, row.Version),
+		m.index.Drop(row.Place, indexID(s.Person, s.ID)),
+		m.dues.Drop(row.Place.Own(), s.Due),
 	}
 	change := federation.Change{
 		Kind: federation.SessionEnded, Tenant: t, At: e.at, Detected: now,

@@ -38,13 +38,21 @@ type house struct {
 	clock *clock
 	eng   store.Engine
 	org   federation.Tenant
+	// over is the layout that the house's tenant is spread over, if it is.
+	over store.Layout
 }
 
 // open makes a house; change may alter the options.
 func open(t testing.TB, change ...func(*Options)) *house {
 	t.Helper()
+	return openOver(t, store.Layout{}, change...)
+}
+
+// openOver makes a house whose tenant is spread over a layout, unless that is zero.
+func openOver(t testing.TB, over store.Layout, change ...func(*Options)) *house {
+	t.Helper()
 	c := newClock()
-	eng, err := boltstore.Open(boltstore.Options{Path: filepath.Join(t.TempDir(), "store.db"), Now: c.Now})
+	eng, err := boltstore.Open(boltstore.Options{Path: filepath.Join(t.TempDir(), "store.db"), Now: c.Now, Partitions: over.Partitions})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +61,8 @@ func open(t testing.TB, change ...func(*Options)) *house {
 			t.Error(err)
 		}
 	})
-	h := &house{t: t, clock: c, eng: eng, org: tenant("default")}
+	h := &house{t: t, clock: c, eng: eng, org: tenant("default"), over: over}
+	h.org.Place, h.org.Spread = over.Place("default"), over
 	h.Manager = h.manager(change...)
 	return h
 }
@@ -66,8 +75,12 @@ func tenant(id string) federation.Tenant {
 func (h *house) manager(change ...func(*Options)) *Manager {
 	h.t.Helper()
 	o := Options{
-		Engine: h.eng, Plan: h.record, Node: "node-1",
-		Tenant: func(id string) (federation.Tenant, bool) { return tenant(id), id != "forgotten" },
+		Engine: h.eng, Plan: h.record, Node: "node-1", Layout: h.over,
+		Tenant: func(id string) (federation.Tenant, bool) {
+			t := tenant(id)
+			t.Place, t.Spread = h.over.Place(id), h.over
+			return t, id != "forgotten"
+		},
 		Policy: func(federation.Tenant) Policy { return Policy{Idle: idle, Max: most} },
 		Log:    slog.New(slog.DiscardHandler),
 	}
@@ -84,16 +97,26 @@ func (h *house) manager(change ...func(*Options)) *Manager {
 // record writes every change into the log, in the change's own commit, so that
 // what is read from the log is what really happened.
 func (h *house) record(_ context.Context, c federation.Change) ([]store.Op, error) {
-	return []store.Op{store.Append(c.Tenant.Place.Partition, encode(h.t, c))}, nil
+	return []store.Op{store.Append(c.Place().Partition, encode(h.t, c))}, nil
 }
 
-// told reads the log.
+// told reads the logs.
 func (h *house) told() []told {
+	h.t.Helper()
+	var all []told
+	for p := range max(h.over.Partitions, 1) {
+		all = append(all, h.toldAt(store.Partition(p))...)
+	}
+	return all
+}
+
+// toldAt reads the log of one partition.
+func (h *house) toldAt(p store.Partition) []told {
 	h.t.Helper()
 	var all []told
 	var after store.Position
 	for {
-		entries, err := h.eng.ReadLog(h.t.Context(), 0, after, 1000, 0)
+		entries, err := h.eng.ReadLog(h.t.Context(), p, after, 1000, 0)
 		if err != nil {
 			h.t.Fatal(err)
 		}
@@ -150,6 +173,9 @@ func (h *house) beginning(m *Manager, person string, change ...func(*Begin)) Beg
 	for _, f := range change {
 		f(&b)
 	}
+	if b.ID.Session != "" {
+		b.ID = b.ID.For(h.org, b.Person.ID)
+	}
 	return b
 }
 
@@ -163,6 +189,7 @@ func (h *house) crowd(n int, person string, change ...func(i int, b *Begin)) []S
 		for _, f := range change {
 			f(i, &b)
 		}
+		b.ID = b.ID.For(h.org, b.Person.ID)
 		st, more, err := h.PlanBegin(h.t.Context(), h.org, b)
 		if err != nil {
 			h.t.Fatal(err)
@@ -192,8 +219,10 @@ func (h *house) live(sid string) Held {
 // sweepNow makes one round as Run does.
 func (h *house) sweepNow() {
 	h.t.Helper()
-	if _, err := h.round(h.t.Context(), &clockGuard{}); err != nil {
-		h.t.Fatal(err)
+	for p := range max(h.over.Partitions, 1) {
+		if _, err := h.sweeper(store.Partition(p)).round(h.t.Context()); err != nil {
+			h.t.Fatal(err)
+		}
 	}
 }
 
@@ -202,11 +231,13 @@ func (h *house) leftovers() int {
 	h.t.Helper()
 	n := 0
 	for _, kind := range []string{"session", "session.person", dueKind} {
-		recs, err := h.eng.Scan(h.t.Context(), store.Range{Kind: kind, Limit: 10_000})
-		if err != nil {
-			h.t.Fatal(err)
+		for p := range max(h.over.Partitions, 1) {
+			recs, err := h.eng.Scan(h.t.Context(), store.Range{Partition: store.Partition(p), Kind: kind, Limit: 10_000})
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			n += len(recs)
 		}
-		n += len(recs)
 	}
 	return n
 }

@@ -32,8 +32,8 @@ func (f Filter) admits(s federation.Session) bool {
 		(f.Client == "" || slices.ContainsFunc(s.Clients, func(v federation.Visit) bool { return v.Client == f.Client }))
 }
 
-// List reads up to n live sessions in the order of their sids, after the sid
-// given, n at least 1. Next is what to go on after, empty at the end; an answer
+// List reads up to n live sessions in the order of their sids, one partition
+// after another where the tenant is spread, after the sid given, n at least 1. Next is what to go on after, empty at the end; an answer
 // may be short of n, even empty, and still have a next, so that no call reads
 // without bound.
 func (m *Manager) List(ctx context.Context, t federation.Tenant, f Filter, after string, n int) (found []federation.Session, next string, err error) {
@@ -80,20 +80,47 @@ func (m *Manager) batches(ctx context.Context, t federation.Tenant, person, afte
 			}
 			return
 		}
-		for {
-			rows, err := m.sessions.Scan(ctx, t.Place, "", after, size)
+		for _, at := range t.Places() {
+			begin := ""
+			if after != "" {
+				switch from := t.PlaceOf(after); {
+				case at.Partition < from.Partition:
+					continue
+				case at == from:
+					begin = after
+				}
+			}
+			if !m.batchesAt(ctx, at, begin, size, yield) {
+				return
+			}
+		}
+	}
+}
+
+// batchesAt reads the sessions of one place in order. It answers whether the
+// reader wants more.
+func (m *Manager) batchesAt(ctx context.Context, at store.Place, after string, size int, yield func([]federation.Session, error) bool) bool {
+	for {
+		rows, err := m.sessions.Scan(ctx, at, "", after, size)
+		if err != nil {
+			yield(nil, fmt.Errorf("scan sessions: %w", err))
+			return false
+		}
+		all := make([]federation.Session, 0, len(rows))
+		for _, row := range rows {
+			s, err := m.forgiven(ctx, at, row.Value)
 			if err != nil {
-				yield(nil, fmt.Errorf("scan sessions: %w", err))
-				return
+				yield(nil, err)
+				return false
 			}
-			all := make([]federation.Session, 0, len(rows))
-			for _, row := range rows {
-				after = row.ID
-				all = append(all, row.Value)
-			}
-			if !yield(all, nil) || len(rows) < size {
-				return
-			}
+			after = row.ID
+			all = append(all, s)
+		}
+		if !yield(all, nil) {
+			return false
+		}
+		if len(rows) < size {
+			return true
 		}
 	}
 }
@@ -124,7 +151,7 @@ func (m *Manager) ofPerson(ctx context.Context, t federation.Tenant, person, aft
 			after = prefix + after
 		}
 		for {
-			rows, err := m.index.Scan(ctx, t.Place, prefix, after, size)
+			rows, err := m.index.Scan(ctx, t.PlaceOf(person), prefix, after, size)
 			if err != nil {
 				yield(nil, fmt.Errorf("scan sessions of %s: %w", person, err))
 				return

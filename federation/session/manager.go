@@ -53,8 +53,12 @@ type Options struct {
 	Observe Observer
 	Log     *slog.Logger
 	// Monotonic is the time since some fixed moment, by a clock that is never
-	// set. Without it Run does not notice when the engine's clock jumps.
+	// set. Without it nobody notices that the engine's clock jumps, or that the
+	// store was away.
 	Monotonic func() time.Duration
+	// Outage says what becomes of idle time while the store, or everybody who
+	// asks it, is away; empty is Grace.
+	Outage Outage
 }
 
 // Manager keeps sessions. Its methods may be called concurrently.
@@ -63,12 +67,16 @@ type Manager struct {
 	sessions *store.Table[federation.Session]
 	index    *store.Table[struct{}] // person/sid, so that a person's are found
 	dues     *store.Table[struct{}] // of the partition: due id of tenant/sid
+	pulses   *store.Table[pulse]    // of the partition: one record
 }
 
 // New makes a Manager.
 func New(o Options) (*Manager, error) {
 	if o.Engine == nil || o.Policy == nil {
 		return nil, errors.New("session: needs an engine and a policy")
+	}
+	if o.Outage != "" && o.Outage != Grace && o.Outage != Expire {
+		return nil, fmt.Errorf("session: %q says nothing about outages", o.Outage)
 	}
 	if o.Plan == nil {
 		o.Plan = federation.Planners()
@@ -84,6 +92,7 @@ func New(o Options) (*Manager, error) {
 		sessions: store.NewTable[federation.Session](o.Engine, store.TableOptions{Kind: "session", Schema: 1, Sealer: o.Sealer, Remember: remembered}),
 		index:    store.NewTable[struct{}](o.Engine, store.TableOptions{Kind: "session.person", Schema: 1}),
 		dues:     store.NewTable[struct{}](o.Engine, store.TableOptions{Kind: dueKind, Schema: 1}),
+		pulses:   store.NewTable[pulse](o.Engine, store.TableOptions{Kind: "session.pulse", Schema: 1}),
 	}, nil
 }
 
@@ -113,7 +122,7 @@ func (m *Manager) Live(ctx context.Context, t federation.Tenant, sid string) (He
 // text that is not the value of a live session of this tenant.
 func (m *Manager) ByCookie(ctx context.Context, t federation.Tenant, value string) (Held, error) {
 	c, ok := parseCookie(value)
-	if !ok || c.place != t.Place {
+	if !ok || c.place != t.PlaceOf(c.sid) {
 		return Held{}, ErrNotFound
 	}
 	row, err := m.read(ctx, t, c.sid)
@@ -145,14 +154,15 @@ func (m *Manager) read(ctx context.Context, t federation.Tenant, sid string) (st
 	if !ValidID(sid) {
 		return store.Row[federation.Session]{}, ErrNotFound
 	}
-	row, err := m.sessions.Get(ctx, t.Place, sid)
+	row, err := m.sessions.Get(ctx, t.PlaceOf(sid), sid)
 	if errors.Is(err, store.ErrNotFound) {
 		return row, ErrNotFound
 	}
 	if err != nil {
 		return row, fmt.Errorf("read session %s: %w", sid, err)
 	}
-	return row, nil
+	row.Value, err = m.forgiven(ctx, row.Place, row.Value)
+	return row, err
 }
 
 // now is the engine's time as it is kept in records: UTC, to the microsecond,

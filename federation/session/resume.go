@@ -32,7 +32,7 @@ func (m *Manager) PlanResume(ctx context.Context, t federation.Tenant, h Held, c
 	}
 	known := client == "" || slices.ContainsFunc(s.Clients, func(v federation.Visit) bool { return v.Client == client })
 	if known && login == nil && !stale(s, now) {
-		return s, []store.Op{m.sessions.Check(t.Place, s.ID, row.Version)}, nil
+		return s, []store.Op{m.sessions.Check(row.Place, s.ID, row.Version)}, nil
 	}
 	if client != "" {
 		s = s.WithVisit(client, now)
@@ -41,7 +41,7 @@ func (m *Manager) PlanResume(ctx context.Context, t federation.Tenant, h Held, c
 		s = s.WithLogin(*login)
 	}
 	s.Active = now
-	return s, []store.Op{m.sessions.Replace(t.Place, s.ID, s, row.Version, time.Time{})}, nil
+	return s, []store.Op{m.sessions.Replace(row.Place, s.ID, s, row.Version, time.Time{})}, nil
 }
 
 // Touch notes activity, at most once per tenth of the idle time. It never
@@ -59,7 +59,7 @@ func (m *Manager) Touch(ctx context.Context, t federation.Tenant, h Held) error 
 	read := m.current
 	if !over(h.Session, now) {
 		read = func(context.Context, federation.Tenant, Held) (store.Row[federation.Session], error) {
-			return store.Row[federation.Session]{Version: h.version, Value: h.Session}, nil
+			return store.Row[federation.Session]{Place: t.PlaceOf(h.Session.ID), Version: h.version, Value: h.Session}, nil
 		}
 	}
 	_, err = store.Update(ctx, m.o.Engine, func(ctx context.Context) ([]store.Op, error) {
@@ -73,7 +73,7 @@ func (m *Manager) Touch(ctx context.Context, t federation.Tenant, h Held) error 
 			return nil, nil
 		}
 		s.Active = now
-		return []store.Op{m.sessions.Replace(t.Place, s.ID, s, row.Version, time.Time{})}, nil
+		return []store.Op{m.sessions.Replace(row.Place, s.ID, s, row.Version, time.Time{})}, nil
 	})
 	if errors.Is(err, ErrNotFound) {
 		return nil

@@ -1,11 +1,9 @@
 package session
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -97,7 +95,7 @@ func TestSweeperGoesOnPastFailure(t *testing.T) {
 	h.clock.Advance(time.Second)
 	h.begin("ada")
 	h.clock.Advance(idle)
-	wait, err := h.round(t.Context(), &clockGuard{})
+	wait, err := h.sweeper(0).round(t.Context())
 	if err == nil || wait != longest {
 		t.Errorf("round: wait %v, %v", wait, err)
 	}
@@ -126,41 +124,9 @@ func TestSweeperTick(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if wait, err := h.round(t.Context(), &clockGuard{}); err != nil || wait != c.want {
+		if wait, err := h.sweeper(0).round(t.Context()); err != nil || wait != c.want {
 			t.Errorf("next in %v: wait %v, %v", c.ahead, wait, err)
 		}
-	}
-}
-
-// A clock that jumps must not sweep everybody out before somebody noticed.
-func TestSweeperHoldsOneRoundWhenTheClockJumps(t *testing.T) {
-	var log bytes.Buffer
-	var mono time.Duration
-	h := open(t, func(o *Options) {
-		o.Monotonic = func() time.Duration { return mono }
-		o.Log = slog.New(slog.NewTextHandler(&log, nil))
-	})
-	h.begin("ada")
-	var guard clockGuard
-	round := func(engine, monotonic time.Duration) int {
-		h.clock.Advance(engine)
-		mono += monotonic
-		if _, err := h.round(t.Context(), &guard); err != nil {
-			t.Fatal(err)
-		}
-		return len(h.ends())
-	}
-	if n := round(0, 0) + round(time.Minute, time.Second) + round(idle/2, idle/2); n != 0 || log.Len() != 0 {
-		t.Fatalf("%d ends, log %q", n, log.String())
-	}
-	if n := round(idle, time.Second); n != 0 || !strings.Contains(log.String(), "level=WARN") {
-		t.Errorf("after the jump: %d ends, log %q", n, log.String())
-	}
-	if n := round(time.Second, time.Second); n != 1 {
-		t.Errorf("one round later: %d ends", n)
-	}
-	if n := round(-time.Hour, time.Second); n != 1 {
-		t.Errorf("after the clock was set back: %d ends", n)
 	}
 }
 
@@ -213,7 +179,7 @@ func TestRace(t *testing.T) {
 		node := h.manager()
 		sweeping.Go(func() {
 			for ctx.Err() == nil {
-				if _, err := node.round(t.Context(), &clockGuard{}); err != nil {
+				if _, err := node.sweeper(0).round(t.Context()); err != nil {
 					t.Errorf("round: %v", err)
 					return
 				}

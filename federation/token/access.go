@@ -54,10 +54,10 @@ func (i *Issuer) Inspect(ctx context.Context, t federation.Tenant, token string)
 // text that is none of this tenant.
 func (i *Issuer) readAccess(ctx context.Context, t federation.Tenant, token string) (store.Row[accessRecord], error) {
 	h, ok := federation.ParseHandle(token)
-	if !ok || h.Place != t.Place {
+	if !ok || !t.Owns(h.Place) {
 		return store.Row[accessRecord]{}, store.ErrNotFound
 	}
-	row, err := i.accesses.Get(ctx, t.Place, h.ID())
+	row, err := i.accesses.Get(ctx, h.Place, h.ID())
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return row, fmt.Errorf("read access token: %w", err)
 	}

@@ -50,8 +50,8 @@ const tombstoneLife = 2 * time.Minute
 // S256 challenges are taken.
 func (i *Issuer) PlanCode(ctx context.Context, t federation.Tenant, g federation.Grant, b CodeBinding, h federation.Handle) ([]store.Op, error) {
 	switch {
-	case h.Place != t.Place || g.Tenant != t.ID:
-		return nil, errors.New("token: the code is for another tenant than the grant")
+	case h.Place != t.PlaceOf(g.Person) || g.Tenant != t.ID:
+		return nil, errors.New("token: the code is for another tenant than the grant, or for another place than the person's")
 	case g.Client == "" || g.Person == "" || g.Subject == "":
 		return nil, errors.New("token: a code needs a client and a person")
 	case g.Session == "" && !g.Offline:
@@ -64,7 +64,7 @@ func (i *Issuer) PlanCode(ctx context.Context, t federation.Tenant, g federation
 		return nil, err
 	}
 	rec := codeRecord{Client: g.Client, Binding: b, Expires: now.Add(i.o.Lifetimes().Code), Grant: &g}
-	return []store.Op{i.codes.Create(t.Place, h.ID(), rec, rec.Expires)}, nil
+	return []store.Op{i.codes.Create(h.Place, h.ID(), rec, rec.Expires)}, nil
 }
 
 // valid says whether there is no challenge, or one that S256 can have made:

@@ -18,8 +18,15 @@
 //   - ID token and userinfo answer are projections of the snapshot that belongs to
 //     one issuance. The claims of package claims' minted list are written last,
 //     and removed where they do not apply.
-//   - Signing never waits for the store: keys are in memory, and which of them
-//     signs is a matter of the clock.
+//   - A signature needs no read of the store while what is known of the keys is
+//     younger than MaxRefresh; see Keyring.
+//
+// # Where they live
+//
+// A handle names the place of its record, and is good only if that is one of the
+// tenant's. Everything that comes of a code lives where the code does, with the
+// person, so that a grant's commits are in one partition also where the tenant is
+// spread. A place that was made up leads to a read that finds nothing.
 //
 // # Replay (RFC 6749 §4.1.2 and §10.4, RFC 9700 §4.14)
 //
@@ -64,7 +71,7 @@
 // Each tenant has keys of three uses: RS256, ES256, and sealing. A key is next
 // (published, so that everybody may learn it), then it signs, then it is retired
 // (published until the overlap is over), then it is gone from the store. Which it
-// is follows from the times in the record alone, so all nodes agree without
+// is follows from the times in the record and the engine's clock, so all nodes agree without
 // talking, and nothing needs a restart. A kid is the thumbprint of RFC 7638.
 //
 // # Refused

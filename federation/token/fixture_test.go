@@ -113,7 +113,12 @@ func challengeOf(v string) string {
 
 func openEngine(t testing.TB, now func() time.Time) *faulty {
 	t.Helper()
-	eng, err := boltstore.Open(boltstore.Options{Path: filepath.Join(t.TempDir(), "drawbridge.db"), Now: now})
+	return openEngineOf(t, now, 1)
+}
+
+func openEngineOf(t testing.TB, now func() time.Time, partitions int) *faulty {
+	t.Helper()
+	eng, err := boltstore.Open(boltstore.Options{Path: filepath.Join(t.TempDir(), "drawbridge.db"), Now: now, Partitions: partitions})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +137,7 @@ func tenantOf(id string) federation.Tenant {
 func newHouse(t testing.TB) *house {
 	t.Helper()
 	h := &house{t: t, clock: newClock(), tenant: tenantOf("acme"), other: tenantOf("rival")}
-	h.engine = openEngine(t, h.clock.now)
+	h.engine = openEngineOf(t, h.clock.now, 16)
 	h.lives = Lifetimes{
 		Code: time.Minute, Access: 10 * time.Minute, ID: 5 * time.Minute,
 		RefreshIdle: 30 * 24 * time.Hour, RefreshMax: 90 * 24 * time.Hour, RefreshGrace: 10 * time.Second,
@@ -215,7 +220,7 @@ func (h *house) grant() federation.Grant {
 // grant's session is filled in unless it is offline.
 func (h *house) signIn(g federation.Grant, b CodeBinding) (string, federation.Grant) {
 	h.t.Helper()
-	handle, id := federation.NewHandle(h.tenant.Place), h.sessions.NewID()
+	handle, id := federation.NewHandle(h.tenant.PlaceOf(g.Person)), h.sessions.NewID().For(h.tenant, g.Person)
 	_, err := store.Update(h.t.Context(), h.engine, func(ctx context.Context) ([]store.Op, error) {
 		begin := session.Begin{
 			ID: id, Client: g.Client, Person: federation.Person{ID: g.Person, Tenant: g.Tenant},

@@ -52,12 +52,12 @@ func (i *Issuer) Redeem(ctx context.Context, t federation.Tenant, c VerifiedClie
 		return Response{}, err
 	}
 	code, ok := federation.ParseHandle(r.Code)
-	if !ok || code.Place != t.Place {
+	if !ok || !t.Owns(code.Place) {
 		return Response{}, badCode(errors.New("not a code of this tenant"))
 	}
 	s := &spender{
 		client: client, asked: r, code: code, key: newFamilyKey(),
-		access: federation.NewHandle(t.Place), family: federation.NewHandle(t.Place),
+		access: federation.NewHandle(code.Place), family: federation.NewHandle(code.Place),
 	}
 	if err := i.spend(ctx, t, s); err != nil {
 		return Response{}, err
@@ -102,7 +102,7 @@ func (i *Issuer) spend(ctx context.Context, t federation.Tenant, s *spender) err
 
 // readCode reads the code of an attempt, if it is the client's, and proven so.
 func (i *Issuer) readCode(ctx context.Context, t federation.Tenant, s *spender) (store.Row[codeRecord], error) {
-	row, err := i.codes.Get(ctx, t.Place, s.code.ID())
+	row, err := i.codes.Get(ctx, s.code.Place, s.code.ID())
 	if errors.Is(err, store.ErrNotFound) {
 		return row, badCode(err)
 	}
@@ -143,7 +143,7 @@ func (i *Issuer) planSpend(ctx context.Context, t federation.Tenant, s *spender,
 	s.grant, s.at, s.refresh = *rec.Grant, now, ""
 	token := accessRecord{Grant: s.grant, Issued: now, Expires: now.Add(l.Access)}
 	rec.Grant, rec.Spent = nil, &spending{At: now, Access: s.access.ID()}
-	ops := []store.Op{i.accesses.Create(t.Place, s.access.ID(), token, token.Expires)}
+	ops := []store.Op{i.accesses.Create(row.Place, s.access.ID(), token, token.Expires)}
 	if s.client.MayGrant(grantRefresh) {
 		family := familyRecord{
 			Grant: s.grant, Key: s.key, Began: now, Rotated: now,
@@ -151,15 +151,15 @@ func (i *Issuer) planSpend(ctx context.Context, t federation.Tenant, s *spender,
 		}
 		rec.Spent.Family = s.family.ID()
 		s.refresh = family.token(s.family)
-		ops = append(ops, i.families.Create(t.Place, s.family.ID(), family, family.expires(now, l, s.end)))
+		ops = append(ops, i.families.Create(row.Place, s.family.ID(), family, family.expires(now, l, s.end)))
 	}
 	life := rec.Expires.Add(max(tombstoneLife, l.Access))
-	return append(ops, i.codes.Replace(t.Place, s.code.ID(), rec, row.Version, life)), nil
+	return append(ops, i.codes.Replace(row.Place, s.code.ID(), rec, row.Version, life)), nil
 }
 
 // replayed revokes what the code brought into being, and refuses.
 func (i *Issuer) replayed(ctx context.Context, t federation.Tenant, s *spender) error {
-	err := i.kill(ctx, t, s.replay.Family, s.replay.Access)
+	err := i.kill(ctx, s.code.Place, s.replay.Family, s.replay.Access)
 	i.o.Log.WarnContext(ctx, "authorization code replayed", "tenant", t.ID, "client", s.client.ID,
 		"family", s.replay.Family, "spent", s.replay.At, "revoked", err == nil)
 	if err != nil {

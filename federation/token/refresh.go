@@ -68,14 +68,14 @@ func (i *Issuer) Refresh(ctx context.Context, t federation.Tenant, c VerifiedCli
 // reused revokes it.
 func (i *Issuer) readRefresh(ctx context.Context, t federation.Tenant, client federation.Client, token string) (shown refreshToken, row store.Row[familyRecord], err error) {
 	shown, ok := parseRefresh(token)
-	if !ok || shown.handle.Place != t.Place {
+	if !ok || !t.Owns(shown.handle.Place) {
 		return shown, row, badRefresh(errors.New("not a refresh token of this tenant"))
 	}
 	now, err := i.now(ctx)
 	if err != nil {
 		return shown, row, err
 	}
-	if row, err = i.readFamily(ctx, t, shown.handle.ID()); err != nil {
+	if row, err = i.readFamily(ctx, shown.handle.Place, shown.handle.ID()); err != nil {
 		return shown, row, err
 	}
 	switch row.Value.judge(client.ID, shown, now, i.o.Lifetimes().RefreshGrace) {
@@ -91,8 +91,8 @@ func (i *Issuer) readRefresh(ctx context.Context, t federation.Tenant, client fe
 	return shown, row, nil
 }
 
-func (i *Issuer) readFamily(ctx context.Context, t federation.Tenant, id string) (store.Row[familyRecord], error) {
-	row, err := i.families.Get(ctx, t.Place, id)
+func (i *Issuer) readFamily(ctx context.Context, at store.Place, id string) (store.Row[familyRecord], error) {
+	row, err := i.families.Get(ctx, at, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return row, badRefresh(err)
 	}
@@ -104,7 +104,7 @@ func (i *Issuer) readFamily(ctx context.Context, t federation.Tenant, id string)
 
 // reused revokes a family, one of whose earlier tokens was shown.
 func (i *Issuer) reused(ctx context.Context, t federation.Tenant, client federation.Client, shown refreshToken, row store.Row[familyRecord]) error {
-	err := i.kill(ctx, t, row.ID, "")
+	err := i.kill(ctx, row.Place, row.ID, "")
 	i.o.Log.WarnContext(ctx, "refresh token reused", "tenant", t.ID, "client", client.ID, "family", row.ID,
 		"shown", shown.generation, "current", row.Value.Generation, "revoked", err == nil)
 	if err != nil {
@@ -128,11 +128,11 @@ type rotation struct {
 // and an access token. Who was good when it was shown gets the family's current
 // refresh token, whatever happened since.
 func (i *Issuer) rotate(ctx context.Context, t federation.Tenant, r rotation) (issuance, error) {
-	is := issuance{client: r.client, grant: r.grant, access: federation.NewHandle(t.Place), again: true}
+	is := issuance{client: r.client, grant: r.grant, access: federation.NewHandle(r.row.Place), again: true}
 	read := &r.row
 	err := i.settle(ctx, func(ctx context.Context) ([]store.Op, error) {
 		if read == nil {
-			again, err := i.readFamily(ctx, t, r.row.ID)
+			again, err := i.readFamily(ctx, r.row.Place, r.row.ID)
 			if err != nil {
 				return nil, err
 			}
@@ -156,11 +156,11 @@ func (i *Issuer) rotate(ctx context.Context, t federation.Tenant, r rotation) (i
 		token := accessRecord{Grant: r.grant, Issued: now, Expires: now.Add(l.Access)}
 		surplus := f.issue(issued{ID: is.access.ID(), Expires: token.Expires}, now)
 		ops := []store.Op{
-			i.families.Replace(t.Place, row.ID, f, row.Version, f.expires(now, l, r.end)),
-			i.accesses.Create(t.Place, is.access.ID(), token, token.Expires),
+			i.families.Replace(row.Place, row.ID, f, row.Version, f.expires(now, l, r.end)),
+			i.accesses.Create(row.Place, is.access.ID(), token, token.Expires),
 		}
 		for _, id := range surplus {
-			ops = append(ops, i.accesses.Drop(t.Place, id))
+			ops = append(ops, i.accesses.Drop(row.Place, id))
 		}
 		return ops, nil
 	})

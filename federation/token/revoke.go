@@ -32,14 +32,14 @@ func (i *Issuer) Revoke(ctx context.Context, t federation.Tenant, c VerifiedClie
 	if row.Value.Grant.Client != client.ID {
 		return notYours()
 	}
-	return i.kill(ctx, t, "", row.ID)
+	return i.kill(ctx, row.Place, "", row.ID)
 }
 
 func (i *Issuer) revokeRefresh(ctx context.Context, t federation.Tenant, client federation.Client, shown refreshToken) error {
-	if shown.handle.Place != t.Place {
+	if !t.Owns(shown.handle.Place) {
 		return nil
 	}
-	row, err := i.families.Get(ctx, t.Place, shown.handle.ID())
+	row, err := i.families.Get(ctx, shown.handle.Place, shown.handle.ID())
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
@@ -52,31 +52,31 @@ func (i *Issuer) revokeRefresh(ctx context.Context, t federation.Tenant, client 
 	if row.Value.Grant.Client != client.ID {
 		return notYours()
 	}
-	return i.kill(ctx, t, row.ID, "")
+	return i.kill(ctx, row.Place, row.ID, "")
 }
 
-// kill takes away a family with its access tokens, and one more access token;
-// either may be empty, or gone already.
-func (i *Issuer) kill(ctx context.Context, t federation.Tenant, family, access string) error {
+// kill takes away a family of a place with its access tokens, and one more
+// access token; either may be empty, or gone already.
+func (i *Issuer) kill(ctx context.Context, at store.Place, family, access string) error {
 	return i.settle(ctx, func(ctx context.Context) ([]store.Op, error) {
 		var ops []store.Op
 		if access != "" {
-			ops = append(ops, i.accesses.Drop(t.Place, access))
+			ops = append(ops, i.accesses.Drop(at, access))
 		}
 		if family == "" {
 			return ops, nil
 		}
-		row, err := i.families.Get(ctx, t.Place, family)
+		row, err := i.families.Get(ctx, at, family)
 		if errors.Is(err, store.ErrNotFound) {
 			return ops, nil
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read refresh family: %w", err)
 		}
-		ops = append(ops, i.families.Take(t.Place, family, row.Version))
+		ops = append(ops, i.families.Take(at, family, row.Version))
 		for _, a := range row.Value.Access {
 			if a.ID != access {
-				ops = append(ops, i.accesses.Drop(t.Place, a.ID))
+				ops = append(ops, i.accesses.Drop(at, a.ID))
 			}
 		}
 		return ops, nil

@@ -26,8 +26,10 @@ const (
 type APIOptions struct {
 	Queue  *Queue
 	Engine store.Engine
-	// Place finds a tenant's place.
-	Place   func(tenant string) (store.Place, bool)
+	// Places finds all places of a tenant: one, unless it is spread.
+	Places func(tenant string) ([]store.Place, bool)
+	// Order says how far the order of a tenant's deliveries and events reaches.
+	Order   func(tenant string) string
 	Tenancy wire.Tenancy
 	// Webhooks are the session webhooks of a tenant, as configured.
 	Webhooks func(tenant string) []Described
@@ -42,7 +44,7 @@ type API struct{ o APIOptions }
 
 // NewAPI makes the door.
 func NewAPI(o APIOptions) (*API, error) {
-	if o.Queue == nil || o.Engine == nil || o.Place == nil || o.Webhooks == nil || o.Log == nil || o.Tenancy.Known == nil || o.Tenancy.Slug == nil {
+	if o.Queue == nil || o.Engine == nil || o.Places == nil || o.Order == nil || o.Webhooks == nil || o.Log == nil || o.Tenancy.Known == nil || o.Tenancy.Slug == nil {
 		return nil, errors.New("delivery: the door needs queue, engine, tenants, webhooks and logger")
 	}
 	if o.Replayed == nil {
@@ -66,7 +68,7 @@ func (a *API) Mount(r *mux.Router) {
 }
 
 // operation answers one call about one tenant.
-type operation func(w http.ResponseWriter, r *http.Request, at store.Place, c wire.Caller) error
+type operation func(w http.ResponseWriter, r *http.Request, at places, c wire.Caller) error
 
 // endpoint settles tenant and permission before an operation runs.
 func (a *API) endpoint(scope string, op operation) wire.Endpoint {
@@ -79,30 +81,42 @@ func (a *API) endpoint(scope string, op operation) wire.Endpoint {
 		if err != nil {
 			return err
 		}
-		at, ok := a.o.Place(tenant)
-		if !ok {
+		at, ok := a.o.Places(tenant)
+		if !ok || len(at) == 0 {
 			return wire.TenantRefused()
 		}
 		err = op(w, r, at, caller)
 		if errors.Is(err, ErrNoJob) {
 			return wire.NotFound("delivery_not_found", "Delivery not found").Because(err)
 		}
-		return err
+		return unavailable(err)
 	}
 }
 
-func (a *API) webhooks(w http.ResponseWriter, r *http.Request, at store.Place, _ wire.Caller) error {
+// unavailable makes 503 with Retry-After of an error that says that the store
+// cannot work now. A replay that is asked for again is at worst delivered once
+// more, under the same id.
+func unavailable(err error) error {
+	for _, down := range []error{store.ErrUnavailable, store.ErrUnknown, store.ErrUnsafe, store.ErrLost, store.ErrClosed} {
+		if errors.Is(err, down) {
+			return wire.Unavailable("unavailable", "The store does not answer, or has not kept the change").Because(err)
+		}
+	}
+	return err
+}
+
+func (a *API) webhooks(w http.ResponseWriter, r *http.Request, at places, _ wire.Caller) error {
 	if _, err := wire.Query(r); err != nil {
 		return err
 	}
-	all := append([]Described{}, a.o.Webhooks(at.Tenant)...)
+	all := append([]Described{}, a.o.Webhooks(at.tenant())...)
 	for i := range all {
 		all[i].Events = append([]sessionhooks.EndEvent{}, all[i].Events...) // [] and not null
 	}
-	return wire.WriteJSON(w, http.StatusOK, webhookPage{Items: all})
+	return wire.WriteJSON(w, http.StatusOK, webhookPage{Items: all, Order: a.o.Order(at.tenant())})
 }
 
-func (a *API) list(w http.ResponseWriter, r *http.Request, at store.Place, _ wire.Caller) error {
+func (a *API) list(w http.ResponseWriter, r *http.Request, at places, _ wire.Caller) error {
 	id, err := wire.Var(r, "id")
 	if err != nil {
 		return err
@@ -122,7 +136,7 @@ func (a *API) list(w http.ResponseWriter, r *http.Request, at store.Place, _ wir
 	case p.Has("after") && !strings.HasPrefix(p["after"], id+"_"):
 		return wire.Malformed("malformed_query", "The next of the page before is expected.").In("after")
 	}
-	jobs, next, err := a.o.Queue.List(r.Context(), at, SessionWebhooks, id, state, p["after"], n)
+	jobs, next, err := at.list(r.Context(), a.o.Queue, id, state, p["after"], n)
 	if err != nil {
 		return err
 	}
@@ -140,30 +154,30 @@ func (a *API) list(w http.ResponseWriter, r *http.Request, at store.Place, _ wir
 
 // known refuses a webhook that is not configured. One that was removed is known
 // as long as it has deliveries.
-func (a *API) known(ctx context.Context, at store.Place, id string) error {
-	if slices.ContainsFunc(a.o.Webhooks(at.Tenant), func(d Described) bool { return d.ID == id }) {
+func (a *API) known(ctx context.Context, at places, id string) error {
+	if slices.ContainsFunc(a.o.Webhooks(at.tenant()), func(d Described) bool { return d.ID == id }) {
 		return nil
 	}
-	first, _, err := a.o.Queue.List(ctx, at, SessionWebhooks, id, "", "", 1)
+	first, _, err := at.list(ctx, a.o.Queue, id, "", "", 1)
 	if err == nil && len(first) == 0 {
 		err = wire.NotFound("webhook_not_found", "Session webhook not found")
 	}
 	return err
 }
 
-func (a *API) get(w http.ResponseWriter, r *http.Request, at store.Place, _ wire.Caller) error {
+func (a *API) get(w http.ResponseWriter, r *http.Request, at places, _ wire.Caller) error {
 	id, err := named(r)
 	if err != nil {
 		return err
 	}
-	j, err := a.o.Queue.Get(r.Context(), at, SessionWebhooks, id)
+	j, err := at.any(func(at store.Place) (Job, error) { return a.o.Queue.Get(r.Context(), at, SessionWebhooks, id) })
 	if err != nil {
 		return err
 	}
 	return wire.WriteJSON(w, http.StatusOK, show(j))
 }
 
-func (a *API) replay(w http.ResponseWriter, r *http.Request, at store.Place, c wire.Caller) error {
+func (a *API) replay(w http.ResponseWriter, r *http.Request, at places, c wire.Caller) error {
 	id, err := named(r)
 	if err != nil {
 		return err
@@ -175,12 +189,12 @@ func (a *API) replay(w http.ResponseWriter, r *http.Request, at store.Place, c w
 	if err != nil {
 		return err
 	}
-	j, err := a.o.Queue.Replay(r.Context(), at, SessionWebhooks, id, now)
+	j, err := at.any(func(at store.Place) (Job, error) { return a.o.Queue.Replay(r.Context(), at, SessionWebhooks, id, now) })
 	if err != nil {
 		return err
 	}
 	a.o.Log.LogAttrs(r.Context(), slog.LevelInfo, "delivery replayed", slog.Bool("audit", true),
-		slog.String("request", c.RequestID), slog.String("tenant", at.Tenant), slog.String("delivery", j.ID),
+		slog.String("request", c.RequestID), slog.String("tenant", at.tenant()), slog.String("delivery", j.ID),
 		slog.String("caller", c.Name), slog.String("agent_user", c.AgentUser), slog.String("agent_app", c.AgentApp))
 	a.o.Replayed()
 	return wire.WriteJSON(w, http.StatusAccepted, show(j))

@@ -42,7 +42,10 @@ func openDoor(t *testing.T) *door {
 	d := &door{house: newHouse(t), doc: document(t), router: wire.NewRouter()}
 	api, err := delivery.NewAPI(delivery.APIOptions{
 		Queue: d.queue, Engine: d.bolt, Log: slog.New(slog.NewJSONHandler(d.logs, nil)), Replayed: func() { d.replayed++ },
-		Place: func(tenant string) (store.Place, bool) { return d.bolt.Layout().Place(tenant), tenant != "ghost" },
+		Places: func(tenant string) ([]store.Place, bool) {
+			return []store.Place{d.bolt.Layout().Place(tenant)}, tenant != "ghost"
+		},
+		Order: func(string) string { return "tenant" },
 		Tenancy: wire.Tenancy{
 			Known: func(slug string) bool { return slug == "default" || slug == "other" || slug == "ghost" },
 			Slug:  func(uuid string) (string, bool) { return "default", uuid == defaultUUID },

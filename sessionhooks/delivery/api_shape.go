@@ -18,6 +18,7 @@ type Described struct {
 
 type webhookPage struct {
 	Items []Described `json:"items"`
+	Order string      `json:"order"`
 }
 
 type deliveryPage struct {

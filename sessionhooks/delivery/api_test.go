@@ -70,12 +70,12 @@ func TestWebhooksAreListedWithoutTheirTemplates(t *testing.T) {
 	for _, path := range []string{"/v1/session-webhooks", "/v1/tenants/default/session-webhooks"} {
 		status, told := d.call("reader", "GET", path)
 		want := "map[items:[map[events:[LOGOUT UPGRADE DESTROY MAX_TIMEOUT IDLE_TIMEOUT] host:hook.example id:crm mode:independent]" +
-			" map[events:[] host:127.0.0.1:9300 id:crm_2 mode:independent]]]"
+			" map[events:[] host:127.0.0.1:9300 id:crm_2 mode:independent]] order:tenant]"
 		if status != 200 || fmt.Sprint(told) != want {
 			t.Errorf("%s: %d %v", path, status, told)
 		}
 	}
-	if status, told := d.call("other", "GET", "/v1/session-webhooks"); status != 200 || fmt.Sprint(told) != "map[items:[]]" {
+	if status, told := d.call("other", "GET", "/v1/session-webhooks"); status != 200 || fmt.Sprint(told) != "map[items:[] order:tenant]" {
 		t.Errorf("of another tenant: %d %v", status, told)
 	}
 }

@@ -33,10 +33,16 @@ type landing struct {
 func (w *Worker) dispatch(live, held context.Context, t *tenure) {
 	s := &shift{w: w, tenure: t, board: newBoard(w.o.InFlight, w.o.PerTarget), landed: make(chan landing, w.o.InFlight)}
 	s.lookout = lookout{w: w, board: s.board}
+	failures := 0
 	for live.Err() == nil {
 		pause, err := s.turn(held)
-		if err != nil && live.Err() == nil {
-			w.o.Log.WarnContext(held, "due deliveries cannot be read", "error", err)
+		switch {
+		case err == nil:
+			failures = 0
+		case live.Err() == nil:
+			if failures++; failures%warnEvery == 1 {
+				w.o.Log.WarnContext(held, "due deliveries cannot be read", "partition", w.o.Partition, "error", err)
+			}
 			pause = idleWait
 		}
 		s.await(live, pause)

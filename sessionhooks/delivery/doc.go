@@ -13,7 +13,26 @@
 // answer is permanent, the stream stops, and Start resumes with the very event
 // that failed. A stream that is told something new never skips what is old.
 //
-// Both are run by the Worker of a partition, under one lease.
+// Both are run by the Worker of a partition, under one lease. A Pool runs the
+// workers of a node.
+//
+// # Several nodes
+//
+// Every node runs a Pool over the same store. A node that delivers holds a lease
+// by its name, so all know who there is, and each works out by itself which
+// partitions are whose: as many each, one more or less. What has become another's
+// is given up when the attempts under way are over. So a node that comes has its
+// share within seconds, one that stops cleanly is followed within two, and one
+// that dies when its leases, of 30 seconds, have run out. Where nodes do not agree
+// for a moment, the lease of the partition decides, as it fences every write.
+//
+// A process may be suspended at any moment and wake up when its lease is
+// another's. So an attempt begins only if the lease outlives it by the engine's
+// clock, and by the monotonic one since the last renewal was asked for; both are
+// asked right before it begins, after everything about it was read.
+//
+// Cursors and jobs are read right before each attempt and never remembered over
+// one, a lost lease, or a failure: after a failover they may have fallen back.
 //
 // # What it promises
 //
@@ -32,7 +51,9 @@
 //   - Redirects are failures: a redirected POST would lose its body and count as
 //     delivered.
 //   - Nothing spins. What cannot be recorded, read or understood is left alone
-//     for a while; a due record that stands for nothing is removed.
+//     for a while; a due record that stands for nothing is removed. Once a write
+//     has failed nothing is sent until the lease could be renewed: while nothing
+//     can be recorded, everything would be sent again and again.
 //   - A worker that is stopped finishes the attempts under way, within their
 //     time, and gives the lease back, so that another goes on at once.
 //
@@ -42,6 +63,13 @@
 // newest revision of its template, so that a bad template can be mended. It does
 // not look at what a receiver answers beyond the status: a 2xx whose body never
 // ends, or breaks off, is a delivery.
+//
+// What an idle store costs: for each partition a look each second by the one
+// node that has it, a waiting read of the log, and a renewal in eight seconds; for
+// each node a look at the members each second. Tenants cost nothing, and streams
+// next to nothing: one feed reads the log for all streams of a partition, and one
+// record says that some cursor was changed on another node. An event that a
+// stream does not want costs it no read, and in half a minute one write.
 //
 // # What was decided
 //

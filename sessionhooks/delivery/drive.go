@@ -15,7 +15,9 @@ const (
 	// A cursor that only passes by is written when it has passed so many events,
 	// or for so long.
 	lazyEvents = 1000
-	lazyTime   = time.Second
+	lazyTime   = 30 * time.Second
+	// patience is how long a stream waits that nobody wakes.
+	patience = time.Minute
 )
 
 // drive is the delivering of one stream under one tenure.
@@ -23,6 +25,7 @@ type drive struct {
 	*Stream
 	w      *Worker
 	tenure *tenure
+	feed   *feed
 
 	// cursor is the record as last read or written; as long as it has not moved
 	// behind our back, passed is how far we have come, and ahead what follows.
@@ -50,21 +53,25 @@ func (d *drive) run(live, held context.Context) {
 			pause = idleWait
 		}
 		if pause > 0 {
-			d.rest(live, pause)
+			d.rest(live, pause, nil)
 		}
 	}
 	d.flush(held)
 }
 
-// rest waits, but for no longer than until somebody here changes the cursor.
-func (s *Stream) rest(live context.Context, pause time.Duration) {
+// rest waits, but for no longer than until somebody changes the cursor, or until
+// there is news, which it answers.
+func (s *Stream) rest(live context.Context, pause time.Duration, news <-chan struct{}) bool {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-s.wake:
 	case <-live.Done():
+	case <-news:
+		return true
 	}
+	return false
 }
 
 // step does one thing: it reads ahead, or passes by, or makes an attempt. The
@@ -78,14 +85,14 @@ func (d *drive) step(live, held context.Context) (pause time.Duration, err error
 		d.cursor, d.known, d.passed, d.ahead, d.lazy = row, true, row.Value.Position, nil, 0
 	}
 	if row.Value.Stopped {
-		return idleWait, nil
+		return patience, nil
 	}
 	now, err := d.o.Engine.Now(held)
 	if err != nil {
 		return 0, err
 	}
 	if wait := row.Value.Next.Sub(now); wait > 0 {
-		return min(wait, idleWait), nil
+		return min(wait, patience), nil
 	}
 	if len(d.ahead) == 0 {
 		return 0, d.read(live, held, now)
@@ -106,7 +113,7 @@ func (d *drive) read(live, held context.Context, now time.Time) error {
 		_, err := d.save(held, func(c *Cursor) { c.Position = d.passed })
 		return err
 	}
-	events, err := d.o.Log.Read(live, d.o.Place.Partition, d.passed, driveBatch, idleWait)
+	events, err := d.await(live, now)
 	if errors.Is(err, store.ErrTrimmed) {
 		saved, err := d.save(held, func(c *Cursor) { c.stop(StoppedLogLost, now) })
 		if saved {
@@ -116,6 +123,41 @@ func (d *drive) read(live, held context.Context, now time.Time) error {
 	}
 	d.ahead = events
 	return err
+}
+
+// await is what follows, or nothing after a wait: for news, for somebody who
+// changes the cursor, or until it is time to write it. Events that are not
+// wanted are passed here, so that they cost a stream no read.
+func (d *drive) await(live context.Context, now time.Time) ([]sessionhooks.Stored, error) {
+	pause := patience
+	if d.lazy > 0 {
+		pause = max(0, lazyTime-now.Sub(d.lazySince))
+	}
+	for {
+		events, news, known := d.feed.after(d.passed, driveBatch)
+		if !known {
+			return d.catchUp(live, news)
+		}
+		if len(events) > 0 {
+			d.ahead = events
+			if d.pass(now); len(d.ahead) > 0 || d.lazy >= lazyEvents {
+				return d.ahead, nil
+			}
+			continue
+		}
+		if !d.rest(live, pause, news) {
+			return nil, live.Err()
+		}
+	}
+}
+
+// catchUp reads what the feed does not have; news is that the feed has begun.
+func (d *drive) catchUp(live context.Context, news <-chan struct{}) ([]sessionhooks.Stored, error) {
+	events, err := d.o.Log.Read(live, d.o.Place.Partition, d.passed, driveBatch, 0)
+	if err == nil && len(events) == 0 {
+		d.rest(live, idleWait, news)
+	}
+	return events, err
 }
 
 // pass goes past the events that are not wanted, up to one that is.

@@ -34,6 +34,9 @@ func (s *shift) fly(held context.Context, d due) landing {
 	if err != nil {
 		return s.leave(held, d, failedRest)
 	}
+	if !s.tenure.fits(began, s.w.o.Timeout) {
+		return s.leave(held, d, idleWait) // reading took its time, or we were suspended
+	}
 	start := s.w.clock()
 	o := try(held, s.w.o.Timeout, func(ctx context.Context) Outcome { return send(ctx, d.at, row.Value) })
 	took := max(0, s.w.clock().Sub(start))

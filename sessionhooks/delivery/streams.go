@@ -2,7 +2,10 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"sync"
+
+	"github.com/drawbridge-id/drawbridge/federation/store"
 )
 
 // driven is a stream that runs, and how to end it.
@@ -16,9 +19,18 @@ type driven struct {
 func (w *Worker) drive(live, held context.Context, t *tenure) {
 	var group sync.WaitGroup
 	defer group.Wait()
+	following := newFeed(w.o.Engine, w.o.Partition)
+	group.Go(func() { following.run(live, w.o.Engine) })
 	running := map[string]driven{}
+	var changes store.Version
 	for live.Err() == nil {
 		wanted := w.streams()
+		if now, ok := w.changes(live); ok && now != changes {
+			changes = now
+			for _, d := range running {
+				d.stream.ring()
+			}
+		}
 		for name, d := range running {
 			if d.stream == wanted[name] {
 				continue
@@ -41,11 +53,21 @@ func (w *Worker) drive(live, held context.Context, t *tenure) {
 			group.Go(func() {
 				defer close(d.ended)
 				defer end()
-				(&drive{Stream: s, w: w, tenure: t}).run(its, held)
+				(&drive{Stream: s, w: w, tenure: t, feed: following}).run(its, held)
 			})
 		}
 		rest(live, idleWait)
 	}
+}
+
+// changes is the version of the mark that is left when a cursor is changed, on
+// whatever node. It is one read for all streams.
+func (w *Worker) changes(ctx context.Context) (store.Version, bool) {
+	row, err := cursorTable(w.o.Engine).Get(ctx, store.Place{Partition: w.o.Partition}, changedID)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return 0, false
+	}
+	return row.Version, true
 }
 
 // streams are those that there are now, by the name of their record.

@@ -94,8 +94,16 @@ func NewStream(o StreamOptions) (*Stream, error) {
 	}
 	return &Stream{
 		o: o, wake: make(chan struct{}, 1),
-		cursors: store.NewTable[Cursor](o.Engine, store.TableOptions{Kind: "cursor", Schema: 1}),
+		cursors: cursorTable(o.Engine),
 	}, nil
+}
+
+// changedID is a record of the partition beside the cursors: it is written
+// whenever one of them is changed by somebody who does not run it.
+const changedID = "changed"
+
+func cursorTable(eng store.Engine) *store.Table[Cursor] {
+	return store.NewTable[Cursor](eng, store.TableOptions{Kind: "cursor", Schema: 1})
 }
 
 // Cursor is the stream's state.
@@ -136,13 +144,18 @@ func (s *Stream) change(ctx context.Context, how func(*Cursor)) error {
 			return nil, err
 		}
 		how(&row.Value)
-		return []store.Op{s.write(row)}, nil
+		return []store.Op{s.write(row), s.cursors.Put(s.o.Place.Own(), changedID, Cursor{}, time.Time{})}, nil
 	})
+	s.ring()
+	return err
+}
+
+// ring has whoever runs the stream here look at its cursor.
+func (s *Stream) ring() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
-	return err
 }
 
 // row is the cursor's record; one that does not exist yet has version 0.

@@ -30,11 +30,21 @@ type tenure struct {
 	// end calls off everything that is done under the lease.
 	end context.CancelFunc
 
+	// mono is Options.Monotonic.
+	mono func() time.Duration
+
 	// turn is held by whoever reads or changes what follows, also while the store
 	// is asked about it.
 	turn  chan struct{}
 	lease store.Lease
+	// until is when the lease ends by mono: counted from before it was asked for,
+	// so that no time in which this process did not run is taken for its own.
+	until time.Duration
 	lost  bool
+	// doubted says that a write has failed. No attempt begins, of which nothing
+	// might be recorded, until a renewal has shown that the store takes writes.
+	doubted bool
+	doubts  chan struct{}
 }
 
 func (t *tenure) lock()   { t.turn <- struct{}{} }
@@ -42,13 +52,17 @@ func (t *tenure) unlock() { <-t.turn }
 
 // hold takes the lease, or answers store.ErrHeld. The context that it returns
 // outlives ctx; it ends when the lease is lost or given back.
-func hold(ctx context.Context, eng store.Engine, p store.Partition, node string, log *slog.Logger) (context.Context, *tenure, error) {
-	lease, err := store.Acquire(ctx, eng, store.Place{Partition: p}, "delivery", node, leaseTime)
+func hold(ctx context.Context, o Options) (context.Context, *tenure, error) {
+	asked := o.Monotonic()
+	lease, err := store.Acquire(ctx, o.Engine, store.Place{Partition: o.Partition}, "delivery", o.Node, leaseTime)
 	if err != nil {
 		return nil, nil, err
 	}
 	held, end := context.WithCancel(context.WithoutCancel(ctx))
-	return held, &tenure{eng: eng, log: log, end: end, lease: lease, turn: make(chan struct{}, 1)}, nil
+	return held, &tenure{
+		eng: o.Engine, log: o.Log, end: end, mono: o.Monotonic,
+		lease: lease, until: asked + leaseTime, turn: make(chan struct{}, 1), doubts: make(chan struct{}, 1),
+	}, nil
 }
 
 // keep renews the lease until stop is closed or it is lost. Where the store
@@ -57,6 +71,7 @@ func (t *tenure) keep(held context.Context, stop <-chan struct{}) {
 	renew, over := time.NewTimer(leaseRenew), time.NewTimer(leaseTime-leaseSpare)
 	defer renew.Stop()
 	defer over.Stop()
+	failures := 0
 	for {
 		select {
 		case <-stop:
@@ -66,19 +81,25 @@ func (t *tenure) keep(held context.Context, stop <-chan struct{}) {
 		case <-over.C:
 			t.drop(errors.New("the store does not answer"))
 			return
+		case <-t.doubts:
+			renew.Reset(idleWait)
+			continue
 		case <-renew.C:
 		}
 		left, err := t.renew(held)
 		switch {
 		case err == nil:
+			failures = 0
 			renew.Reset(leaseRenew)
 			over.Reset(left - leaseSpare)
 		case errors.Is(err, store.ErrHeld):
 			t.drop(err)
 			return
 		default:
-			t.log.WarnContext(held, "delivery lease was not renewed", "error", err)
-			renew.Reset(time.Second)
+			if failures++; failures%warnEvery == 1 {
+				t.log.WarnContext(held, "delivery lease was not renewed", "error", err)
+			}
+			renew.Reset(idleWait)
 		}
 	}
 }
@@ -90,11 +111,12 @@ func (t *tenure) renew(held context.Context) (left time.Duration, err error) {
 	defer cancel()
 	t.lock()
 	defer t.unlock()
+	asked := t.mono()
 	next, err := t.lease.Renew(ctx, t.eng, leaseTime)
 	if err != nil {
 		return 0, err
 	}
-	t.lease = next
+	t.lease, t.until, t.doubted = next, asked+leaseTime, false
 	now, err := t.eng.Now(ctx)
 	return next.Expires.Sub(now), err
 }
@@ -116,11 +138,14 @@ func (t *tenure) dropped(why error) {
 }
 
 // fits says whether an attempt may begin: it must be over while the lease is
-// still ours.
+// still ours, by the engine's clock and by the one that nobody sets. A process
+// that was suspended finds by the latter that its lease may be another's, before
+// it has asked, and whatever it remembers of the engine's time.
 func (t *tenure) fits(now time.Time, timeout time.Duration) bool {
 	t.lock()
 	defer t.unlock()
-	return !t.lost && t.lease.Expires.Sub(now) >= timeout+leaseSpare
+	needs := timeout + leaseSpare
+	return !t.lost && !t.doubted && t.lease.Expires.Sub(now) >= needs && t.until-t.mono() >= needs
 }
 
 // commit is store.Update under the lease: what plan says is written while the
@@ -130,15 +155,33 @@ func (t *tenure) commit(ctx context.Context, plan func(context.Context) ([]store
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 	defer cancel()
 	var lease store.Lease
-	return store.Update(ctx, t.eng, func(ctx context.Context) (ops []store.Op, err error) {
+	asked := false
+	v, err := store.Update(ctx, t.eng, func(ctx context.Context) (ops []store.Op, err error) {
+		asked = false
 		if lease, err = t.current(ctx, lease); err != nil {
 			return nil, err
 		}
 		if ops, err = plan(ctx); err != nil || len(ops) == 0 {
 			return nil, err
 		}
+		asked = true
 		return append(ops, lease.Fence()), nil
 	})
+	if err != nil && asked {
+		t.doubt()
+	}
+	return v, err
+}
+
+// doubt notes that a write has failed, and has the lease renewed soon.
+func (t *tenure) doubt() {
+	t.lock()
+	defer t.unlock()
+	t.doubted = true
+	select {
+	case t.doubts <- struct{}{}:
+	default:
+	}
 }
 
 // current is the lease that guards a write. Where a write under it has met a

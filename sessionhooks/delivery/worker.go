@@ -34,13 +34,22 @@ type Options struct {
 	// 0 is 256 and 16.
 	InFlight, PerTarget int
 	// Now measures how long attempts take; nil is the engine's clock.
-	Now     func() time.Time
-	Log     *slog.Logger
-	Observe Observer
+	Now func() time.Time
+	// Monotonic is the time since some fixed moment, by a clock that is never
+	// set and goes on while the process is suspended. Without it a lease is
+	// judged by the engine's clock alone.
+	Monotonic func() time.Duration
+	Log       *slog.Logger
+	Observe   Observer
 }
 
-// idleWait is how often is looked when nothing wakes us.
-const idleWait = time.Second
+const (
+	// idleWait is how often is looked when nothing wakes us.
+	idleWait = time.Second
+	// warnEvery is how many times in a row something may fail before it is
+	// logged again.
+	warnEvery = 30
+)
 
 // Worker sends the due jobs of one partition, and runs its streams, while it
 // holds the lease.
@@ -71,6 +80,9 @@ func New(o Options) (*Worker, error) {
 	}
 	if o.Schedule == nil {
 		o.Schedule = IndependentSchedule()
+	}
+	if o.Monotonic == nil {
+		o.Monotonic = func() time.Duration { return 0 }
 	}
 	return &Worker{o: o, wake: make(chan struct{}, 1)}, nil
 }
@@ -114,17 +126,21 @@ func (w *Worker) Run(ctx context.Context) error {
 	listening, stop := context.WithCancel(ctx)
 	defer stop()
 	group.Go(func() { w.listen(listening) })
+	failures := 0
 	for ctx.Err() == nil {
-		held, t, err := hold(ctx, w.o.Engine, w.o.Partition, w.o.Node, w.o.Log)
+		held, t, err := hold(ctx, w.o)
 		switch {
 		case err == nil:
+			failures = 0
 			w.work(ctx, held, t)
 			continue
 		case ctx.Err() != nil:
 		case errors.Is(err, store.ErrClosed):
-			return fmt.Errorf("deliver: %w", err)
+			return fmt.Errorf("deliver for partition %d: %w", w.o.Partition, err)
 		case !errors.Is(err, store.ErrHeld):
-			w.o.Log.WarnContext(ctx, "delivery lease is not to be had", "error", err)
+			if failures++; failures%warnEvery == 1 {
+				w.o.Log.WarnContext(ctx, "delivery lease is not to be had", "partition", w.o.Partition, "error", err)
+			}
 		}
 		rest(ctx, idleWait)
 	}

@@ -28,6 +28,7 @@ type Metrics struct {
 	deliveryLag  prometheus.Histogram
 	detectLag    prometheus.Histogram
 	reloads      *prometheus.CounterVec
+	nodes        nodeGauges
 }
 
 // NewMetrics makes the figures, with those of the Go runtime and the process.
@@ -45,7 +46,8 @@ func NewMetrics(version string) *Metrics {
 		sessionEnds:  counter("session_ends_total", "Sessions ended by cause.", "cause"),
 		attempts:     counter("webhook_attempts_total", "Delivery attempts by sender and result.", "sender", "result"),
 		reloads:      counter("config_reloads_total", "Readings of the configuration by result.", "result"),
-		sessionsLive: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "drawbridge", Name: "sessions_live", Help: "Sessions that have not ended."}),
+		sessionsLive: gauge("sessions_live", "Sessions that have not ended."),
+		nodes:        newNodeGauges(),
 		deliveryLag: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "drawbridge", Name: "delivery_lag_seconds",
 			Help: "Time from an event to its delivery.", Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 5, 30, 300, 3600}}),
 		detectLag: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "drawbridge", Name: "timeout_detection_lag_seconds",
@@ -55,12 +57,16 @@ func NewMetrics(version string) *Metrics {
 		Help: "Always 1; the version is a label.", ConstLabels: prometheus.Labels{"version": version}})
 	build.Set(1)
 	r.MustRegister(m.requests, m.took, m.signIns, m.hookCalls, m.hookTook, m.refusals, m.sessionsLive,
-		m.sessionEnds, m.attempts, m.deliveryLag, m.detectLag, m.reloads, build)
+		m.sessionEnds, m.attempts, m.deliveryLag, m.detectLag, m.reloads, m.nodes.nodes, m.nodes.differ, build)
 	return m
 }
 
 func counter(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "drawbridge", Name: name, Help: help}, labels)
+}
+
+func gauge(name, help string) prometheus.Gauge {
+	return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "drawbridge", Name: name, Help: help})
 }
 
 func histogram(name, help string, labels ...string) *prometheus.HistogramVec {
@@ -114,15 +120,47 @@ func (m *Metrics) Delivered(lag time.Duration) { m.deliveryLag.Observe(lag.Secon
 // Reloaded counts a reading of the configuration.
 func (m *Metrics) Reloaded(result string) { m.reloads.WithLabelValues(result).Inc() }
 
-// Store shows the store's own counts; each function is asked when the figures are.
-func (m *Metrics) Store(commits, syncs, failures func() uint64, bytes func() int64) {
+// StoreFigures are read whenever somebody asks for the metrics. What an engine
+// does not have is nil.
+type StoreFigures struct {
+	Commits, Batches, Failures                    func() uint64
+	Unknown, Epochs, Unsafe, Replayed, Superseded func() uint64
+	Bytes                                         func() int64
+	Spooled                                       func() int
+	Lost                                          func() bool
+}
+
+// Store registers the store's numbers. It is called once.
+func (m *Metrics) Store(f StoreFigures) {
 	total := func(name, help string, f func() uint64) {
-		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "drawbridge", Name: name, Help: help},
-			func() float64 { return float64(f()) }))
+		if f != nil {
+			m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "drawbridge", Name: name, Help: help},
+				func() float64 { return float64(f()) }))
+		}
 	}
-	total("store_commits_total", "Commits that were made.", commits)
-	total("store_syncs_total", "Transactions synced to disk; several commits may share one.", syncs)
-	total("store_failures_total", "Transactions that the disk refused; nothing of them was kept.", failures)
-	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "drawbridge", Name: "store_bytes", Help: "Size of the store's file."},
-		func() float64 { return float64(bytes()) }))
+	total("store_commits_total", "Commits that were made.", f.Commits)
+	total("store_syncs_total", "Transactions or script calls that commits were made by; several may share one.", f.Batches)
+	total("store_failures_total", "Transactions that the disk refused, or calls that the store's server did not answer.", f.Failures)
+	total("store_unknown_total", "Calls whose outcome could not be found out.", f.Unknown)
+	total("store_epochs_total", "Epochs of the log that this node began, because another server had become the master.", f.Epochs)
+	total("store_unsafe_total", "Commits that too few replicas had in time.", f.Unsafe)
+	total("store_replayed_total", "Commits of the spool that a failover had lost and that were made again.", f.Replayed)
+	total("store_superseded_total", "Commits of the spool that could not be made again.", f.Superseded)
+	figure := func(name, help string, f func() float64) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "drawbridge", Name: name, Help: help}, f))
+	}
+	if f.Bytes != nil {
+		figure("store_bytes", "Size of the store's file.", func() float64 { return float64(f.Bytes()) })
+	}
+	if f.Spooled != nil {
+		figure("store_spool_depth", "Commits that are not yet on enough replicas.", func() float64 { return float64(f.Spooled()) })
+	}
+	if f.Lost != nil {
+		figure("store_log_lost", "1 when the store was emptied or replaced behind our back: nothing works until an operator has acted.", func() float64 {
+			if f.Lost() {
+				return 1
+			}
+			return 0
+		})
+	}
 }

@@ -1,0 +1,193 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/store"
+)
+
+const (
+	// orphaned is for how long a due record is left alone whose session is not
+	// there or due at another time: mostly another node has just settled it.
+	orphaned = 2 * time.Second
+	// givenUp is after how many lost races in a row, and nothing won, the rest
+	// of a group is left to whoever wins them.
+	givenUp = 4
+)
+
+// verdict is what sessions are judged by in one round.
+type verdict struct {
+	now   time.Time
+	gaps  gaps
+	grace bool
+}
+
+// settled is what is to be done about one due record.
+type settled struct {
+	due due
+	// ops is empty where there is nothing to do.
+	ops []store.Op
+	// ended is the session that ends, if one does.
+	ended  ended
+	tenant federation.Tenant
+}
+
+// settle deals with a group of due records in one commit, where it can.
+func (m *Manager) settle(ctx context.Context, group []due, v verdict) (t tally) {
+	var plan []settled
+	for _, d := range group {
+		item, err := m.consider(ctx, d, v)
+		switch {
+		case err != nil:
+			t.fail(1, err)
+		case len(item.ops) > 0:
+			plan = append(plan, item)
+		default:
+			if t.lost++; t.lost >= givenUp && len(plan) == 0 {
+				return t
+			}
+		}
+	}
+	for len(plan) > 0 {
+		ops, n := joined(plan)
+		t.add(m.carryOut(ctx, plan[:n], ops, v))
+		plan = plan[n:]
+	}
+	return t
+}
+
+// carryOut makes the commit for some due records. Where it conflicts, each of
+// them is judged anew by itself: one session that somebody else has just used
+// must not keep the others.
+func (m *Manager) carryOut(ctx context.Context, plan []settled, ops []store.Op, v verdict) (t tally) {
+	_, err := m.o.Engine.Commit(ctx, ops...)
+	switch {
+	case err == nil:
+		t.done = len(plan)
+		for _, item := range plan {
+			if item.ended.cause != "" {
+				m.observeEnd(item.tenant, item.ended)
+			}
+		}
+	case !errors.Is(err, store.ErrConflict):
+		t.fail(len(plan), fmt.Errorf("settle due sessions: %w", err))
+		t.broken = len(plan) > 1
+	case len(plan) == 1:
+		t.lost = 1 // the winner has settled it, or the next round does
+	default:
+		for _, item := range plan {
+			t.add(m.settle(ctx, []due{item.due}, v))
+			if t.lost >= givenUp && t.done == 0 {
+				break
+			}
+		}
+	}
+	return t
+}
+
+// joined is the operations of as many items, from the first, as one commit can
+// name: no key twice.
+func joined(plan []settled) (ops []store.Op, n int) {
+	named := map[store.Key]bool{}
+	for _, item := range plan {
+		for _, op := range item.ops {
+			if op.Verb != store.VerbAppend && named[op.Key] {
+				return ops, n
+			}
+		}
+		for _, op := range item.ops {
+			named[op.Key] = true
+		}
+		ops, n = append(ops, item.ops...), n+1
+	}
+	return ops, n
+}
+
+// consider says what is to be done about a due record. It reads the session
+// once; its version, in the commit, says whether that still holds.
+func (m *Manager) consider(ctx context.Context, d due, v verdict) (settled, error) {
+	tenant, sid, _ := strings.Cut(d.name, "/")
+	t, ok := m.o.Tenant(tenant)
+	if !ok {
+		t = federation.Tenant{ID: tenant, Place: store.Place{Tenant: tenant, Partition: d.row.Place.Partition}}
+	}
+	// Where its due record is, wherever else its tenant's sessions are.
+	at := store.Place{Tenant: tenant, Partition: d.row.Place.Partition}
+	item := settled{due: d, tenant: t}
+	remove := m.dues.Drop(d.row.Place, d.row.ID)
+	if !ValidID(sid) {
+		item.ops = []store.Op{remove}
+		return item, nil
+	}
+	row, err := m.sessions.Get(ctx, at, sid)
+	switch {
+	case err != nil && !errors.Is(err, store.ErrNotFound):
+		return item, fmt.Errorf("read session %s: %w", sid, err)
+	case err != nil || row.Value.Due != d.row.ID:
+		if v.now.Sub(d.at) >= orphaned {
+			item.ops = []store.Op{m.sessions.Check(at, sid, row.Version), remove}
+		}
+		return item, nil
+	}
+	return m.endOrMove(ctx, item, row, v)
+}
+
+// endOrMove ends a session whose due time has come, or moves its due time to
+// where its deadline is now.
+func (m *Manager) endOrMove(ctx context.Context, item settled, row store.Row[federation.Session], v verdict) (settled, error) {
+	s := v.gaps.credit(row.Value, v.grace)
+	until := v.gaps.hold(s)
+	if until.After(v.now) {
+		moved := row.Value // what was forgiven is not written: it would be forgiven twice
+		moved.Due = store.DueID(until.Add(time.Microsecond-1), item.due.name)
+		item.ops = []store.Op{
+			m.dues.Drop(item.due.row.Place, item.due.row.ID),
+			m.sessions.Replace(row.Place, s.ID, moved, row.Version, time.Time{}),
+			m.dues.Put(item.due.row.Place, moved.Due, struct{}{}, time.Time{}),
+		}
+		return item, nil
+	}
+	at, cause := s.Deadline()
+	item.ended = ended{session: s, cause: cause}
+	row.Value = s
+	ops, err := m.planEnd(ctx, item.tenant, row, ending{cause: cause, at: at}, v.now)
+	if err != nil {
+		return item, fmt.Errorf("end session %s: %w", s.ID, err)
+	}
+	item.ops = ops
+	return item, nil
+}
+
+// tally counts what became of due records, and keeps the first error, so that
+// a store that is down is one line in the log, not one per session.
+type tally struct {
+	done, lost, failed int
+	first              error
+	// broken says that a commit for several records has failed.
+	broken bool
+}
+
+func (t *tally) fail(n int, err error) {
+	if t.failed += n; t.first == nil {
+		t.first = err
+	}
+}
+
+func (t *tally) add(u tally) {
+	t.done, t.lost, t.broken = t.done+u.done, t.lost+u.lost, t.broken || u.broken
+	if u.failed > 0 {
+		t.fail(u.failed, u.first)
+	}
+}
+
+func (t *tally) err() error {
+	if t.failed == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d due sessions remain: %w", t.failed, t.first)
+}
