@@ -5,7 +5,7 @@ FUZZTIME ?= 30s
 TESTARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help deps check test e2e bench fuzz build image
+.PHONY: help deps check test e2e bench faults fuzz build image
 
 help: ## lists the targets
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-6s %s\n", $$1, $$2}'
@@ -20,14 +20,19 @@ test: ## Go tests with the race detector (TESTARGS='-run X -v')
 	@.ci/deps test
 	go test -race -timeout 15m $(TESTARGS) ./...
 
-e2e: ## whole journeys with foreign providers, relying parties and Chromium (SCREENSHOTS=folder keeps the pictures)
+e2e: ## whole journeys with foreign providers, relying parties and Chromium, and a short round of faults (SCREENSHOTS=folder keeps the pictures)
 	@.ci/deps e2e
 	go test -tags e2e -count=1 -timeout 20m $(TESTARGS) ./cmd/drawbridge/e2e
+	go test -tags faults -count=1 -timeout 5m -run TestShortRound ./cmd/drawbridge/faults
 
 bench: ## benchmarks of the packages, then of the whole process
 	@.ci/deps test
 	go test -run '^$$' -bench . -benchmem -timeout 30m ./...
 	go test -tags bench -count=1 -timeout 30m -v ./cmd/drawbridge/bench
+
+faults: ## rounds of faults over every store, and six planted bugs that must be found (SEED=n repeats one)
+	@.ci/deps test
+	SEED=$(SEED) go test -tags faults -count=1 -timeout 30m -parallel 3 -skip TestShortRound -v $(TESTARGS) ./cmd/drawbridge/faults
 
 fuzz: ## every fuzz test for FUZZTIME (30s)
 	@.ci/fuzz $(FUZZTIME)
