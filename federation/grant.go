@@ -32,5 +32,14 @@ type Grant struct {
 	Snapshot claims.Snapshot     `json:"snapshot"`
 }
 
+// Binding is the sid of the session that the grant ends with; empty where it is
+// offline.
+func (g Grant) Binding() string {
+	if g.Offline {
+		return ""
+	}
+	return g.Session
+}
+
 // Has says whether a scope was granted.
 func (g Grant) Has(scope string) bool { return slices.Contains(g.Scopes, scope) }

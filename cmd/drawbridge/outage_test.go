@@ -42,6 +42,13 @@ func (f *downable) Get(ctx context.Context, k store.Key) (store.Record, error) {
 	return f.storage.Get(ctx, k)
 }
 
+func (f *downable) GetAll(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	return f.storage.GetAll(ctx, keys...)
+}
+
 func (f *downable) Scan(ctx context.Context, r store.Range) ([]store.Record, error) {
 	if err := f.err(); err != nil {
 		return nil, err

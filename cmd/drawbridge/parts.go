@@ -195,11 +195,11 @@ func (a *App) hookToken(tenant, audience string) func(context.Context) (string, 
 
 // inspect finds the tenant that a token names and reads it there.
 func (a *App) inspect(ctx context.Context, given string) (token.Access, error) {
-	h, ok := federation.ParseHandle(given)
+	slug, ok := token.TenantOf(given)
 	if !ok {
 		return token.Access{}, federation.Fail(federation.InvalidToken, "not a token of ours")
 	}
-	t, ok := a.tenant(h.Place.Tenant)
+	t, ok := a.tenant(slug)
 	if !ok {
 		return token.Access{}, federation.Fail(federation.InvalidToken, "not a token of a tenant")
 	}

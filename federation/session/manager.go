@@ -150,16 +150,36 @@ func (m *Manager) alive(ctx context.Context, t federation.Tenant, row store.Row[
 	return Held{Session: row.Value, version: row.Version}, nil
 }
 
+// Key is where a session is, to be read beside something else of its person's;
+// not ok for any text that is no sid.
+func (m *Manager) Key(t federation.Tenant, sid string) (k store.Key, ok bool) {
+	return m.sessions.Key(t.PlaceOf(sid), sid), ValidID(sid)
+}
+
+// LiveRecord is Live of what was read under Key.
+func (m *Manager) LiveRecord(ctx context.Context, t federation.Tenant, rec store.Record) (Held, error) {
+	row, err := m.sessions.Row(rec)
+	if row, err = m.judged(ctx, row, err); err != nil {
+		return Held{}, err
+	}
+	return m.alive(ctx, t, row)
+}
+
 func (m *Manager) read(ctx context.Context, t federation.Tenant, sid string) (store.Row[federation.Session], error) {
 	if !ValidID(sid) {
 		return store.Row[federation.Session]{}, ErrNotFound
 	}
 	row, err := m.sessions.Get(ctx, t.PlaceOf(sid), sid)
+	return m.judged(ctx, row, err)
+}
+
+// judged is what a session that was read is to whoever asks now.
+func (m *Manager) judged(ctx context.Context, row store.Row[federation.Session], err error) (store.Row[federation.Session], error) {
 	if errors.Is(err, store.ErrNotFound) {
 		return row, ErrNotFound
 	}
 	if err != nil {
-		return row, fmt.Errorf("read session %s: %w", sid, err)
+		return row, fmt.Errorf("read session: %w", err)
 	}
 	row.Value, err = m.forgiven(ctx, row.Place, row.Value)
 	return row, err

@@ -29,6 +29,13 @@ func (f flaky) Get(ctx context.Context, k store.Key) (store.Record, error) {
 	return f.Engine.Get(ctx, k)
 }
 
+func (f flaky) GetAll(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
+	if f.away.Load() {
+		return nil, errAway
+	}
+	return f.Engine.GetAll(ctx, keys...)
+}
+
 func (f flaky) Scan(ctx context.Context, r store.Range) ([]store.Record, error) {
 	if f.away.Load() {
 		return nil, errAway

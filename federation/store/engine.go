@@ -44,6 +44,10 @@ type Entry struct {
 type Engine interface {
 	// Get reads one record: ErrNotFound when there is none, or it has expired.
 	Get(ctx context.Context, k Key) (Record, error)
+	// GetAll reads several records of one partition, in one round trip and in
+	// the order of the keys. One that there is none of, or that has expired, has
+	// no Version; that is no error.
+	GetAll(ctx context.Context, keys ...Key) ([]Record, error)
 	// Scan reads live records in the order of their ids.
 	Scan(ctx context.Context, r Range) ([]Record, error)
 	// Commit makes all changes or none and returns the version that every

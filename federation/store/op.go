@@ -95,6 +95,20 @@ func Plan(ops []Op) (Partition, error) {
 	return p, nil
 }
 
+// PlanGet holds the keys of a GetAll to the rules that are the same for every
+// engine, and names their partition.
+func PlanGet(keys []Key) (Partition, error) {
+	if len(keys) == 0 {
+		return 0, errors.New("store: a read without keys")
+	}
+	for _, k := range keys[1:] {
+		if k.Partition != keys[0].Partition {
+			return 0, fmt.Errorf("store: a read names partitions %d and %d", keys[0].Partition, k.Partition)
+		}
+	}
+	return keys[0].Partition, nil
+}
+
 func (op Op) valid(p Partition) error {
 	switch {
 	case op.err != nil:

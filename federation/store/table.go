@@ -65,6 +65,18 @@ func (t *Table[T]) Get(ctx context.Context, at Place, id string) (Row[T], error)
 	return t.decode(rec)
 }
 
+// Key is the name of a row, to be read by Engine.GetAll beside others.
+func (t *Table[T]) Key(at Place, id string) Key { return at.Key(t.o.Kind, id) }
+
+// Row is a record of the table that GetAll has read; ErrNotFound where there
+// was none, otherwise as Get.
+func (t *Table[T]) Row(rec Record) (Row[T], error) {
+	if rec.Version == 0 {
+		return Row[T]{}, ErrNotFound
+	}
+	return t.decode(rec)
+}
+
 // Scan reads up to n rows of a place whose ids begin with prefix, in order,
 // after the id given (empty: from the first).
 func (t *Table[T]) Scan(ctx context.Context, at Place, prefix, after string, n int) ([]Row[T], error) {

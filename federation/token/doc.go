@@ -28,6 +28,9 @@
 // person, so that a grant's commits are in one partition also where the tenant is
 // spread. A place that was made up leads to a read that finds nothing.
 //
+// An access token that ends with a session also names it: `<handle>.<sid>`. So
+// token and session are read at once, and userinfo costs one round trip.
+//
 // # Replay (RFC 6749 §4.1.2 and §10.4, RFC 9700 §4.14)
 //
 // A spent code stays as a tombstone, without the grant, for two minutes beyond its

@@ -63,16 +63,33 @@ func (f *faulty) Commit(ctx context.Context, ops ...store.Op) (store.Version, er
 }
 
 func (f *faulty) Get(ctx context.Context, k store.Key) (store.Record, error) {
+	if err := f.asked(k); err != nil {
+		return store.Record{}, err
+	}
+	return f.Engine.Get(ctx, k)
+}
+
+func (f *faulty) GetAll(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
+	if err := f.asked(keys...); err != nil {
+		return nil, err
+	}
+	return f.Engine.GetAll(ctx, keys...)
+}
+
+func (f *faulty) asked(keys ...store.Key) error {
 	f.mu.Lock()
 	f.gets++
 	hook := f.onGet
 	f.mu.Unlock()
-	if hook != nil {
+	for _, k := range keys {
+		if hook == nil {
+			break
+		}
 		if err := hook(k); err != nil {
-			return store.Record{}, err
+			return err
 		}
 	}
-	return f.Engine.Get(ctx, k)
+	return nil
 }
 
 func (f *faulty) counts() (commits, gets int) {

@@ -131,7 +131,7 @@ type issuance struct {
 func (i *Issuer) respond(ctx context.Context, t federation.Tenant, is issuance) (Response, error) {
 	l := i.o.Lifetimes()
 	out := Response{
-		AccessToken: is.access.String(), TokenType: "Bearer", ExpiresIn: int(l.Access / time.Second),
+		AccessToken: accessToken{is.access, is.grant.Binding()}.String(), TokenType: "Bearer", ExpiresIn: int(l.Access / time.Second),
 		RefreshToken: is.refresh, Scope: strings.Join(is.grant.Scopes, " "),
 	}
 	if !is.grant.Has("openid") {

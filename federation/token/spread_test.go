@@ -31,7 +31,7 @@ func TestSpreadTokens(t *testing.T) {
 		person := func(g *federation.Grant) { g.Person, g.Subject = who, who }
 		out, _ := h.tokens(person)
 		for _, text := range []string{out.AccessToken, out.RefreshToken[:strings.LastIndexByte(out.RefreshToken[:len(out.RefreshToken)-44], '.')]} {
-			handle, ok := federation.ParseHandle(text)
+			handle, ok := parseAccess(text)
 			if !ok || handle.Place != h.tenant.PlaceOf(who) {
 				t.Fatalf("%s lives at %v, the token says %q", who, h.tenant.PlaceOf(who), text)
 			}

@@ -76,29 +76,50 @@ func (e *Engine) Layout() store.Layout { return e.layout }
 
 // Get implements store.Engine.
 func (e *Engine) Get(ctx context.Context, k store.Key) (store.Record, error) {
-	if err := checkKey(k); err != nil {
-		return store.Record{}, err
-	}
-	rec := store.Record{Key: k}
-	err := e.view(ctx, k.Partition, func(tx *bbolt.Tx) error {
-		raw := tx.Bucket(e.names[k.Partition].records).Get(recordKey(k.Kind, k.ID))
-		if raw == nil {
-			return store.ErrNotFound
-		}
-		head, value, err := parseRecord(raw)
-		if err != nil {
-			return err
-		}
-		if head.expires.reached(stampOf(e.o.Now())) {
-			return store.ErrNotFound
-		}
-		rec.Version, rec.Expires, rec.Value = head.version, head.expires.time(), bytes.Clone(value)
-		return nil
-	})
+	recs, err := e.GetAll(ctx, k)
 	if err != nil {
 		return store.Record{}, err
 	}
-	return rec, nil
+	if recs[0].Version == 0 {
+		return store.Record{}, store.ErrNotFound
+	}
+	return recs[0], nil
+}
+
+// GetAll implements store.Engine; all records are of one moment.
+func (e *Engine) GetAll(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
+	p, err := store.PlanGet(keys)
+	if err != nil {
+		return nil, err
+	}
+	recs := make([]store.Record, len(keys))
+	for i, k := range keys {
+		if err := checkKey(k); err != nil {
+			return nil, err
+		}
+		recs[i].Key = k
+	}
+	err = e.view(ctx, p, func(tx *bbolt.Tx) error {
+		records, now := tx.Bucket(e.names[p].records), stampOf(e.o.Now())
+		for i, k := range keys {
+			raw := records.Get(recordKey(k.Kind, k.ID))
+			if raw == nil {
+				continue
+			}
+			head, value, err := parseRecord(raw)
+			if err != nil {
+				return err
+			}
+			if !head.expires.reached(now) {
+				recs[i].Version, recs[i].Expires, recs[i].Value = head.version, head.expires.time(), bytes.Clone(value)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return recs, nil
 }
 
 // Scan implements store.Engine.

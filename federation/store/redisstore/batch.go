@@ -179,6 +179,9 @@ func (b *builder) commit(changes []change) {
 		if changes[i].valued() {
 			values++
 		}
+		if changes[i].removeAt > 0 {
+			values++
+		}
 	}
 	p := appendNumbers(b.batch.program, uint64(checks), uint64(writes), uint64(values))
 	for i := range changes {
@@ -193,6 +196,9 @@ func (b *builder) commit(changes []change) {
 		}
 		if c.valued() {
 			b.batch.values = append(b.batch.values, c.value)
+		}
+		if c.removeAt > 0 {
+			b.batch.values = append(b.batch.values, strconv.AppendUint(nil, c.removeAt, 10))
 		}
 	}
 	b.batch.program = p

@@ -9,7 +9,8 @@ import (
 )
 
 // servers is the one Redis, the master behind the sentinels, or the cluster.
-// go-redis tries nothing again by itself: when that is safe is decided here.
+// go-redis tries nothing again by itself: when that is safe is decided here. It
+// follows redirections only where the cluster's client itself is asked to read.
 type servers struct {
 	single  *redis.Client
 	cluster *redis.ClusterClient
@@ -22,7 +23,7 @@ func newServers(o Options, answer time.Duration, connections int) servers {
 	case o.clustered():
 		return servers{cluster: redis.NewClusterClient(&redis.ClusterOptions{
 			Addrs: o.Addresses, Username: o.Username, Password: o.Password, TLSConfig: o.TLS,
-			Protocol: 2, MaxRetries: -1, MaxRedirects: -1, ContextTimeoutEnabled: true,
+			Protocol: 2, MaxRetries: -1, ContextTimeoutEnabled: true,
 			DialTimeout: o.Timeout, DialerRetries: 1, ReadTimeout: answer, WriteTimeout: o.Timeout, PoolTimeout: o.Timeout,
 			PoolSize: connections, DisableIdentity: true,
 			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},

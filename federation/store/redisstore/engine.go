@@ -80,61 +80,97 @@ func (e *Engine) begin(ctx context.Context, p store.Partition) error {
 
 // Get implements store.Engine, in one round trip.
 func (e *Engine) Get(ctx context.Context, k store.Key) (store.Record, error) {
-	if err := checkKey(k); err != nil {
-		return store.Record{}, err
-	}
-	if err := e.begin(ctx, k.Partition); err != nil {
-		return store.Record{}, err
-	}
-	defer e.running.Done()
-	p := e.parts[k.Partition]
-	raw, found, err := e.fetch(ctx, p, p.names.records(k.Kind)+k.ID)
+	recs, err := e.GetAll(ctx, k)
 	if err != nil {
 		return store.Record{}, err
 	}
-	if !found {
+	if recs[0].Version == 0 {
 		return store.Record{}, store.ErrNotFound
 	}
-	rec, err := parseRecord(k, raw)
-	if err != nil || rec.Expires.IsZero() {
-		return rec, err
-	}
-	now, err := e.now(ctx, p)
-	if err != nil {
-		return store.Record{}, err
-	}
-	if expired(rec.Expires, now) {
-		return store.Record{}, store.ErrNotFound
-	}
-	return rec, nil
+	return recs[0], nil
 }
 
-// fetch reads a key of a partition and holds the partition to what it was, in
+// GetAll implements store.Engine, in one round trip. All records are of one
+// moment, unless a cluster moves their slot just then.
+func (e *Engine) GetAll(ctx context.Context, keys ...store.Key) ([]store.Record, error) {
+	number, err := store.PlanGet(keys)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		if err := checkKey(k); err != nil {
+			return nil, err
+		}
+	}
+	if err := e.begin(ctx, number); err != nil {
+		return nil, err
+	}
+	defer e.running.Done()
+	p := e.parts[number]
+	names := make([]string, len(keys), len(keys)+1)
+	for i, k := range keys {
+		names[i] = p.names.records(k.Kind) + k.ID
+	}
+	values, err := e.fetch(ctx, p, names)
+	if err != nil {
+		return nil, err
+	}
+	return e.records(ctx, p, keys, values)
+}
+
+// records are those of the values that are there and have not expired.
+func (e *Engine) records(ctx context.Context, p *part, keys []store.Key, values []any) ([]store.Record, error) {
+	recs := make([]store.Record, len(keys))
+	for i, k := range keys {
+		recs[i].Key = k
+		raw, found := values[i].(string)
+		if !found {
+			continue
+		}
+		rec, err := parseRecord(k, raw)
+		if err != nil {
+			return nil, err
+		}
+		if !rec.Expires.IsZero() {
+			now, err := e.now(ctx, p)
+			if err != nil {
+				return nil, err
+			}
+			if expired(rec.Expires, now) {
+				continue
+			}
+		}
+		recs[i] = rec
+	}
+	return recs, nil
+}
+
+// fetch reads keys of a partition and holds the partition to what it was, in
 // one command: a record that is missing because everything is must not be
 // taken for one that was never there.
-func (e *Engine) fetch(ctx context.Context, p *part, key string) (value string, found bool, err error) {
+func (e *Engine) fetch(ctx context.Context, p *part, keys []string) (values []any, err error) {
+	keys = append(keys, p.names.meta)
 	err = e.try(ctx, p.names.meta, func(ctx context.Context, c *redis.Client) error {
-		values, err := c.MGet(ctx, key, p.names.meta).Result()
+		values, err = c.MGet(ctx, keys...).Result()
 		if err != nil && judge(err) == busy {
-			values, err = e.fetchMoving(ctx, p, key)
+			values, err = e.fetchMoving(ctx, keys)
 		}
 		if err != nil {
 			return err
 		}
-		value, found = values[0].(string)
-		return e.observe(p, text(values[1]))
+		return e.observe(p, text(values[len(values)-1]))
 	})
-	return value, found, err
+	return values, err
 }
 
 // fetchMoving reads one key after the other: while a cluster moves a slot it
 // answers nothing that names several keys.
-func (e *Engine) fetchMoving(ctx context.Context, p *part, key string) ([]any, error) {
+func (e *Engine) fetchMoving(ctx context.Context, keys []string) ([]any, error) {
 	if e.data.cluster == nil {
 		return nil, errors.New("no key moves here")
 	}
-	values := make([]any, 2)
-	for i, key := range []string{key, p.names.meta} {
+	values := make([]any, len(keys))
+	for i, key := range keys {
 		value, err := e.data.cluster.Get(ctx, key).Result()
 		switch {
 		case err == nil:

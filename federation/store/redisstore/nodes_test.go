@@ -199,3 +199,51 @@ func nextPosition(t *testing.T, e *redisstore.Engine, after store.Position) stor
 	}
 	return entries[0].Position
 }
+
+// TestLargeCommits are larger than any of the steps that scripts work in.
+func TestLargeCommits(t *testing.T) {
+	t.Parallel()
+	e := open(t, hasty(redistest.Start(t).Addr()))
+	at := e.Layout().Place("acme")
+	key := func(i int) store.Key { return at.Key("thing", fmt.Sprint(i)) }
+	const n = 6500
+	var creates, replaces, takes []store.Op
+	for i := range n {
+		creates = append(creates, store.Create(key(i), fmt.Append(nil, i), time.Time{}), store.Append(at.Partition, nil), store.Check(at.Key("none", fmt.Sprint(i)), 0))
+	}
+	v, err := e.Commit(t.Context(), creates...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		replaces = append(replaces, store.Replace(key(i), v, fmt.Append(nil, -i), time.Time{}))
+	}
+	if _, err := e.Commit(t.Context(), append(replaces, store.Check(at.Key("none", "x"), 1))...); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("a large commit with a check that fails answers %v", err)
+	}
+	w, err := e.Commit(t.Context(), replaces...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recs, err := e.Scan(t.Context(), store.Range{Partition: at.Partition, Kind: "thing", Limit: 2 * n})
+	if err != nil || len(recs) != n {
+		t.Fatalf("a scan finds %d records, %v", len(recs), err)
+	}
+	for _, rec := range recs {
+		if string(rec.Value) != "-"+rec.Key.Local() && rec.Key.Local() != "0" || rec.Version != w {
+			t.Fatalf("%s is %q at %d, want version %d", rec.Key.Local(), rec.Value, rec.Version, w)
+		}
+	}
+	for i := range n {
+		takes = append(takes, store.Take(key(i), w))
+	}
+	if _, err := e.Commit(t.Context(), takes...); err != nil {
+		t.Fatal(err)
+	}
+	if recs, err := e.Scan(t.Context(), store.Range{Partition: at.Partition, Kind: "thing", Limit: 2 * n}); err != nil || len(recs) != 0 {
+		t.Errorf("a scan finds %d records, %v", len(recs), err)
+	}
+	if _, err := e.Commit(t.Context(), make([]store.Op, 20_001)...); err == nil || errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("a commit beyond the limit answers %v", err)
+	}
+}

@@ -125,13 +125,14 @@ func TestReplayKeepsHistory(t *testing.T) {
 	}
 	never := time.Time{}
 	v := must(e.Commit(t.Context(), store.Create(key("chain"), []byte("0"), never), store.Create(key("taken"), nil, never),
-		store.Create(key("rival"), []byte("0"), never), store.Put(key("put"), []byte("0"), never), store.Put(key("dropped"), []byte("0"), never)))
+		store.Create(key("rival"), []byte("0"), never), store.Put(key("put"), []byte("0"), never), store.Put(key("dropped"), []byte("0"), never),
+		store.Put(key("kept"), []byte("0"), never)))
 	g.CutReplication()
 	v1 := must(e.Commit(t.Context(), store.Replace(key("chain"), v, []byte("1"), never), store.Append(at.Partition, []byte("1"))))
 	v2 := must(e.Commit(t.Context(), store.Replace(key("chain"), v1, []byte("2"), never), store.Create(key("new"), []byte("n"), never),
 		store.Take(key("taken"), v), store.Append(at.Partition, []byte("2"))))
 	must(e.Commit(t.Context(), store.Replace(key("rival"), v, []byte("mine"), never), store.Append(at.Partition, []byte("rival mine"))))
-	must(e.Commit(t.Context(), store.Put(key("put"), []byte("mine"), never), store.Drop(key("dropped")), store.Append(at.Partition, []byte("put"))))
+	must(e.Commit(t.Context(), store.Put(key("put"), []byte("mine"), never), store.Drop(key("dropped")), store.Drop(key("kept")), store.Append(at.Partition, []byte("put"))))
 	if n := e.Stats().Spooled; n != 4 {
 		t.Fatalf("the spool has %d commits", n)
 	}
@@ -152,7 +153,7 @@ func TestReplayKeepsHistory(t *testing.T) {
 	other.SpoolPath = filepath.Join(t.TempDir(), "spool")
 	rival := open(t, other)
 	w := must(rival.Commit(t.Context(), store.Replace(key("rival"), v, []byte("theirs"), never), store.Append(at.Partition, []byte("rival theirs"))))
-	must(rival.Commit(t.Context(), store.Put(key("put"), []byte("theirs"), never)))
+	must(rival.Commit(t.Context(), store.Put(key("put"), []byte("theirs"), never), store.Put(key("kept"), []byte("theirs"), never)))
 	if w < 1<<32 {
 		t.Errorf("after the failover a version is %d", w)
 	}
@@ -165,7 +166,7 @@ func TestReplayKeepsHistory(t *testing.T) {
 	for id, want := range map[string]struct {
 		value   string
 		version store.Version
-	}{"chain": {"2", v2}, "new": {"n", v2}, "rival": {"theirs", w}, "put": {"theirs", w + 1}} {
+	}{"chain": {"2", v2}, "new": {"n", v2}, "rival": {"theirs", w}, "put": {"theirs", w + 1}, "kept": {"theirs", w + 1}} {
 		if rec, err := e.Get(t.Context(), key(id)); err != nil || string(rec.Value) != want.value || rec.Version != want.version {
 			t.Errorf("%s is %q at %d, %v; want %q at %d", id, rec.Value, rec.Version, err, want.value, want.version)
 		}

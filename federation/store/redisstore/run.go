@@ -48,11 +48,11 @@ func (e *Engine) upkeep(w *walker) {
 		if ctx.Err() != nil || e.lost.Load() {
 			return
 		}
-		if err := e.checkUp(ctx, p); err != nil {
-			// Whoever calls the engine hears of it.
-			return
+		// Whoever calls the engine hears of an error. Other partitions may live on
+		// other servers.
+		if e.checkUp(ctx, p) == nil {
+			e.settleSpool(ctx, p)
 		}
-		e.settleSpool(ctx, p)
 	}
 	e.walk(ctx, w)
 }

@@ -43,7 +43,8 @@ func newScripts() scripts {
 //
 // Programs are numbers of 7 bytes: for each commit how many checks, writes and
 // values it has; checks are record and version, writes are verb, record, and the
-// millisecond in which Redis may remove it.
+// millisecond in which Redis may remove it. Where there is one, it is also
+// behind the value, as text: making that of a number takes the server long.
 //
 // It answers a status and the server's time: 0 done (with the version before the
 // batch and a letter per commit), 1 another meta, 2 another history, 3 too late,
@@ -157,7 +158,7 @@ while commits < total do
           if expiry > 0 and expiry < soon and gone(take('>I5I4', ARGV[val])) then live[k] = 0 end
           if verb ~= 2 then list[k] = true end
         end
-        val = val + 1
+        val = val + (expiry > 0 and 2 or 1)
       end
     end
   end
@@ -177,12 +178,11 @@ for i = 1, #touched do
     if not to then to = {} rems[index] = to end
     to[#to + 1] = sub(KEYS[k], offset)
   else
-    value = stamps[k] .. ARGV[value]
     if remove[k] > 0 then
-      call('SET', KEYS[k], value, 'PXAT', remove[k])
+      call('SET', KEYS[k], stamps[k] .. ARGV[value], 'PXAT', ARGV[value + 1])
     else
       sets[#sets + 1] = KEYS[k]
-      sets[#sets + 1] = value
+      sets[#sets + 1] = stamps[k] .. ARGV[value]
     end
     if list[k] then
       local to = adds[index]

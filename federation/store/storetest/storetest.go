@@ -67,6 +67,7 @@ func cases() []testCase {
 		{"expiry holds on read", expiryHoldsOnRead},
 		{"expired records can be created again", expiredRecordsCanBeCreatedAgain},
 		{"expiry can be moved", expiryCanBeMoved},
+		{"several records are read at once", severalAreReadAtOnce},
 		{"scans are in order", scansAreInOrder},
 		{"scans stay in their place", scansStayInTheirPlace},
 		{"the log resumes anywhere", logResumesAnywhere},

@@ -90,3 +90,42 @@ func (f *fixture) scanOne() store.Record {
 	}
 	return recs[0]
 }
+
+func severalAreReadAtOnce(f *fixture) {
+	ctx := f.Context()
+	now, err := f.Engine.Now(ctx)
+	if err != nil {
+		f.Fatal(err)
+	}
+	version := f.commit(
+		store.Create(f.key("a"), []byte("first"), time.Time{}),
+		store.Create(f.key("b"), []byte("short"), now.Add(time.Minute)),
+		store.Create(f.at.Key("other", "a"), []byte("another kind"), time.Time{}))
+	keys := []store.Key{f.at.Key("other", "a"), f.key("none"), f.key("a"), f.key("b"), f.key("a")}
+	read := func(want ...string) {
+		f.Helper()
+		recs, err := f.Engine.GetAll(ctx, keys...)
+		if err != nil || len(recs) != len(keys) {
+			f.Fatalf("%d records, %v", len(recs), err)
+		}
+		for i, rec := range recs {
+			there := want[i] != ""
+			if rec.Key != keys[i] || string(rec.Value) != want[i] || there != (rec.Version == version) || !there && rec.Version != 0 {
+				f.Errorf("record %d is %+v, want %q", i, rec, want[i])
+			}
+		}
+	}
+	read("another kind", "", "first", "short", "first")
+	f.Advance(time.Minute)
+	read("another kind", "", "first", "", "first")
+	if _, err := f.Engine.GetAll(ctx); err == nil {
+		f.Error("nothing was read without an error")
+	}
+	if f.Layout.Partitions > 1 {
+		away := f.key("a")
+		away.Partition = (away.Partition + 1) % store.Partition(f.Layout.Partitions)
+		if _, err := f.Engine.GetAll(ctx, f.key("a"), away); err == nil {
+			f.Error("two partitions were read at once")
+		}
+	}
+}
