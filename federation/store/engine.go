@@ -39,9 +39,8 @@ type Entry struct {
 	Value []byte
 }
 
-// Engine is a place to keep state. Its methods may be called concurrently.
-// Package store's doc says what every engine promises.
-type Engine interface {
+// Reader reads records as they are now.
+type Reader interface {
 	// Get reads one record: ErrNotFound when there is none, or it has expired.
 	Get(ctx context.Context, k Key) (Record, error)
 	// GetAll reads several records of one partition, in one round trip and in
@@ -50,6 +49,12 @@ type Engine interface {
 	GetAll(ctx context.Context, keys ...Key) ([]Record, error)
 	// Scan reads live records in the order of their ids.
 	Scan(ctx context.Context, r Range) ([]Record, error)
+}
+
+// Engine is a place to keep state. Its methods may be called concurrently.
+// Package store's doc says what every engine promises.
+type Engine interface {
+	Reader
 	// Commit makes all changes or none and returns the version that every
 	// record written by it now carries.
 	Commit(ctx context.Context, ops ...Op) (Version, error)
