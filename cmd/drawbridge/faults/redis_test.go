@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -230,7 +231,7 @@ func cluster(nodes int) topology {
 		c := redistest.StartCluster(t, 3, 1)
 		s := &redisStage{t: t, addresses: c.Addrs(), replicas: 1, servers: c.Nodes}
 		some := func(rnd *rand.Rand) (slot, owner int) {
-			slot = c.KeySlot(t, fmt.Sprintf("{db:%d}m", rnd.IntN(16)))
+			slot = c.KeySlot(t, "{db:"+strconv.FormatInt(int64(rnd.IntN(16)), 36)+"}m")
 			return slot, c.Owner(t, slot)
 		}
 		return s.stage([]strike{

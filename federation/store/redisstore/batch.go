@@ -21,6 +21,25 @@ type change struct {
 	value []byte
 	// removeAt is when Redis may remove the record, in milliseconds; 0 is never.
 	removeAt uint64
+	// far: that is not before the commit was made or given up.
+	far bool
+}
+
+// What the script is told of a record's expiry, added to the verb. One that is
+// near it compares with its own clock.
+const (
+	expiresLater = 10
+	expiresSoon  = 20
+)
+
+func (c *change) expiry() uint64 {
+	switch {
+	case c.removeAt == 0:
+		return 0
+	case c.far:
+		return expiresLater
+	}
+	return expiresSoon
 }
 
 // Commit implements store.Engine. Of the errors beside the contract's,
@@ -45,7 +64,11 @@ func (e *Engine) Commit(ctx context.Context, ops ...store.Op) (store.Version, er
 	defer e.running.Done()
 	p := e.parts[number]
 	r := &request{began: e.o.Now(), done: make(chan struct{})}
-	r.changes, r.size = newChanges(p.names, ops, e.o.Skew())
+	skew := e.o.Skew()
+	r.changes, r.size = newChanges(p.names, ops, skew)
+	if now, _ := e.clock.tell(); !now.IsZero() {
+		markFar(r.changes, ops, now.Add(skew+e.o.Patience+time.Minute))
+	}
 	return e.submit(ctx, p, r)
 }
 
@@ -75,6 +98,13 @@ func newChanges(n names, ops []store.Op, skew time.Duration) ([]change, int) {
 	return changes, size
 }
 
+// markFar tells which expiries are later than a time.
+func markFar(changes []change, ops []store.Op, than time.Time) {
+	for i, op := range ops {
+		changes[i].far = op.Expires.After(than)
+	}
+}
+
 func (c change) judged() bool { return c.verb <= store.VerbCheck }
 
 func (c change) valued() bool {
@@ -95,7 +125,8 @@ type batch struct {
 	// and that should: the script reads the latter in part only.
 	absent, present int
 	program         []byte
-	// places say for every record its index and where its id begins.
+	// places say for every record which is its index, and for every index where
+	// in the keys of its records the id begins.
 	places []byte
 	values [][]byte
 	kinds  []string
@@ -131,6 +162,9 @@ func newBatch(n names, commits [][]change, replay bool) *batch {
 	for _, key := range b.batch.keys[:records] {
 		b.place(key)
 	}
+	for _, kind := range b.kinds {
+		b.batch.places = appendNumbers(b.batch.places, uint64(len(n.records(kind))+1))
+	}
 	for _, changes := range commits {
 		b.commit(changes)
 	}
@@ -164,7 +198,7 @@ func (b *builder) record(c *change) {
 func (b *builder) place(key string) {
 	from := len(b.n.tag) + 1
 	size := int(key[from-1])
-	b.batch.places = appendNumbers(b.batch.places, uint64(b.indexes[key[from:from+size]]), uint64(from+size+1))
+	b.batch.places = appendNumbers(b.batch.places, uint64(b.indexes[key[from:from+size]]))
 }
 
 func (b *builder) commit(changes []change) {
@@ -192,7 +226,7 @@ func (b *builder) commit(changes []change) {
 	for i := range changes {
 		c := &changes[i]
 		if c.verb != store.VerbCheck {
-			p = appendNumbers(p, uint64(c.verb), uint64(b.numbers[c.record]), c.removeAt)
+			p = appendNumbers(p, uint64(c.verb)+c.expiry(), uint64(b.numbers[c.record]))
 		}
 		if c.valued() {
 			b.batch.values = append(b.batch.values, c.value)

@@ -19,37 +19,26 @@ import (
 // ending is a session as a benchmark makes it, and the commit that ends it.
 type ending struct{ make, end []store.Op }
 
-// endings are commits of the shape that ends a session: what was kept of it is
-// removed, and a payload and a delivery take its place.
+// endings are commits of the shape that ends a session, in the order in which
+// they began: what was kept of it is removed, and an event with its data, and a
+// delivery that is due, take its place. Large values have about 600 bytes.
 func endings(at store.Place, n int) []ending {
-	// Values differ, or the server's Lua finds them all under one hash.
-	random := rand.NewChaCha8([32]byte{})
-	value := func(n int) []byte {
-		b := make([]byte, n)
-		_, _ = random.Read(b)
-		return b
-	}
-	due := time.Now().Add(30 * time.Minute)
+	shape := shape{at: at, now: time.Now(), random: rand.NewChaCha8([32]byte{})}
+	month := shape.now.Add(30 * 24 * time.Hour)
 	out := make([]ending, n)
 	for i := range out {
-		// Ids in no order, as random ones are.
-		id := fmt.Sprintf("%08x-%d", uint32(i)*2654435761, i)
-		out[i].make = []store.Op{
-			store.Create(at.Key("session", id), value(600), time.Time{}),
-			store.Create(at.Key("session.person", id), []byte(id), time.Time{}),
-			store.Create(at.Own().Key("due", store.DueID(due, id)), []byte(id), time.Time{}),
-			store.Create(at.Key("family", id), value(600), due),
-		}
-		event := fmt.Sprintf("%08x-event-%d", uint32(i)*2246822519, i)
+		made, _ := shape.liveSession(i, 0.25)
+		event, job := shape.event(i), "session_webhook/session-ended_"+shape.event(i)
+		out[i].make = made
 		out[i].end = []store.Op{
-			store.Take(at.Key("session", id), 0), // prepare says at which version
-			store.Drop(at.Key("session.person", id)),
-			store.Drop(at.Own().Key("due", store.DueID(due, id))),
-			store.Drop(at.Key("family", id)),
-			store.Append(at.Partition, value(200)),
-			store.Create(at.Key("payload", event), value(600), due),
-			store.Create(at.Own().Key("delivery", store.DueID(due, event)), value(80), time.Time{}),
-			store.Create(at.Key("job", event), value(600), due),
+			store.Take(made[0].Key, 0), // prepare says at which version
+			store.Drop(made[1].Key),
+			store.Drop(made[2].Key),
+			store.Drop(made[3].Key),
+			store.Append(at.Partition, shape.value(200)),
+			store.Create(at.Key("event_data", made[1].Key.Local()[:36]+"/"+event), shape.value(600), month),
+			store.Create(at.Key("job", job), shape.value(600), month),
+			store.Create(at.Own().Key("job_due", store.DueID(shape.now.Add(time.Duration(i)*time.Microsecond), job)), shape.value(4), time.Time{}),
 		}
 	}
 	return out

@@ -89,11 +89,15 @@
 // # What Redis must be
 //
 // Version 7.0 or later, or Valkey, persistent and not evicting (Open looks;
-// Options.AllowVolatile overrides). With appendfsync everysec a power cut of the
-// server loses up to a second of acknowledged commits, with always none; a server
-// that just dies loses none either way. Servers and nodes may be of different
-// opinion about the time, but the servers of a cluster should agree to a few
-// milliseconds, and so should replicas. The least user that works is
+// Options.AllowVolatile overrides). With appendfsync always a server by itself
+// loses no acknowledged commit. With everysec a power cut loses those of about two
+// seconds, and so may a server that just dies: while its disk is syncing Redis
+// answers before it writes. Where that is not acceptable and always is too slow,
+// there are replicas.
+//
+// Servers and nodes may be of different opinion about the time, but the servers
+// of a cluster should agree to a few milliseconds, and so should replicas. The
+// least user that works is
 //
 //	ACL SETUSER drawbridge on >password ~{db:* ~db:store
 //	  +@read +@write +@scripting +@connection -@dangerous

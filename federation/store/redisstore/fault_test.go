@@ -66,7 +66,7 @@ func TestKilledConnectionsAndForgottenScripts(t *testing.T) {
 // on in another epoch, as its newest entries might have been lost.
 func TestServerDiesAndComesBack(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t)
+	server := redistest.Start(t, "appendfsync always")
 	e := open(t, hasty(server.Addr()))
 	l := newLedger()
 	stop := l.load(t, e, "a", 4)

@@ -1,6 +1,7 @@
 package redisstore_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -30,31 +31,47 @@ func serverInfo(t testing.TB, s *redistest.Server, section, field string) float6
 	return 0
 }
 
-// liveSession is what is kept of a session that is signed in, with ids and
-// values as long as those that sign-in and token endpoint write: the session
-// with its places in two indexes, and its refresh family; then what comes and
-// goes with it, the newest access token and the spent code.
-func liveSession(at store.Place, i int, now time.Time) (lasting, passing []store.Op) {
-	const handle = "f-ExW4yJEFbp_GgDIHQU85IKGptMlGIY"
-	id := fmt.Sprintf("%s%08x", handle[:24], i)
-	grant := fmt.Sprintf("%sIOELRlw59s24Az%010x", handle[:24], i)
-	person := fmt.Sprintf("01a1fbe5-%04x-7dda-9769-%012x", i%65536, i)
-	idle, hour := now.Add(30*time.Minute), now.Add(time.Hour)
-	random := rand.NewChaCha8([32]byte{byte(i), byte(i >> 8)})
-	value := func(n int) []byte {
-		b := make([]byte, n)
-		_, _ = random.Read(b)
-		return b
-	}
+// shape makes keys and values as long, and in such an order, as those that the
+// program writes: handles begin with the second that they were made in, so that
+// what lives and dies together lies together, and go on at random.
+type shape struct {
+	at     store.Place
+	now    time.Time
+	random *rand.ChaCha8
+}
+
+func (s shape) value(n int) []byte {
+	b := make([]byte, n)
+	_, _ = s.random.Read(b)
+	return b
+}
+
+// handle is one of number i, of some hundreds in a second.
+func (s shape) handle(i, length int) string {
+	return "f-" + fmt.Sprintf("%05x", i/200) + base64.RawURLEncoding.EncodeToString(s.value(36))[:length-7]
+}
+
+// event is a UUID of version 7.
+func (s shape) event(i int) string {
+	return fmt.Sprintf("01a1fbe5-%04x-7%03x-9769-%x", i>>12&0xffff, i&0xfff, s.value(6))
+}
+
+// liveSession is what is kept of a session that is signed in: the session with
+// its places in two indexes, and its refresh family; then what comes and goes
+// with it, the newest access token and the spent code.
+func (s shape) liveSession(i int, scale float64) (lasting, passing []store.Op) {
+	id, grant, person := s.handle(i, 32), s.handle(i, 48), fmt.Sprintf("01a1fbe5-%x-7dda-9769-%x", s.value(2), s.value(6))
+	due, hour := s.now.Add(30*time.Minute+time.Duration(i)*5*time.Millisecond), s.now.Add(time.Hour)
+	value := func(n float64) []byte { return s.value(int(n * scale)) }
 	lasting = []store.Op{
-		store.Create(at.Key("session", id), value(2380), time.Time{}),
-		store.Create(at.Key("session.person", person+"/"+id), value(4), time.Time{}),
-		store.Create(at.Own().Key("session.due", store.DueID(idle, at.Tenant+"/"+id)), value(4), time.Time{}),
-		store.Create(at.Key("token.family", grant), value(920), hour),
+		store.Create(s.at.Key("session", id), value(2380), time.Time{}),
+		store.Create(s.at.Key("session.person", person+"/"+id), s.value(4), time.Time{}),
+		store.Create(s.at.Own().Key("session.due", store.DueID(due, s.at.Tenant+"/"+id)), s.value(4), time.Time{}),
+		store.Create(s.at.Key("token.family", grant), value(920), hour),
 	}
 	passing = []store.Op{
-		store.Create(at.Key("token.access", grant), value(690), hour),
-		store.Create(at.Key("token.code", grant), value(370), hour),
+		store.Create(s.at.Key("token.access", grant), value(690), hour),
+		store.Create(s.at.Key("token.code", grant), value(370), hour),
 	}
 	return lasting, passing
 }
@@ -68,7 +85,7 @@ func TestMemoryOfASession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := e.Layout().Place("default")
+	shape := shape{at: e.Layout().Place("default"), now: now, random: rand.NewChaCha8([32]byte{})}
 	const sessions, step = 10_000, 200
 	used := serverInfo(t, server, "memory", "used_memory")
 	per := func() float64 {
@@ -80,7 +97,7 @@ func TestMemoryOfASession(t *testing.T) {
 	for i := 0; i < sessions; i += step {
 		var ops []store.Op
 		for j := range step {
-			last, pass := liveSession(at, i+j, now)
+			last, pass := shape.liveSession(i+j, 1)
 			ops, passing = append(ops, last...), append(passing, pass...)
 		}
 		if _, err := e.Commit(t.Context(), ops...); err != nil {

@@ -54,7 +54,7 @@ func TestNodesWakeEachOther(t *testing.T) {
 // that commits begins an epoch and all others take it over.
 func TestNodesGoOnInOneEpoch(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t)
+	server := redistest.Start(t, "appendfsync always")
 	var nodes []*redisstore.Engine
 	for range 4 {
 		nodes = append(nodes, open(t, hasty(server.Addr())))

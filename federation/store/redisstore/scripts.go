@@ -95,9 +95,11 @@ local replay = tonumber(ARGV[11])
 local live, stored = {}, {}
 local function judged(k, value)
   local version, s, n = 0, 0, 0
-  if value and value ~= '' then version, s, n = take('>I7I5I4', value) end
-  stored[k] = version
-  if gone(s, n) then version = 0 end
+  if value and value ~= '' then
+    version, s, n = take('>I7I5I4', value)
+    stored[k] = version
+    if s + n > 0 and gone(s, n) then version = 0 end
+  end
   live[k] = version
 end
 local absent = 4 + ARGV[9]
@@ -110,9 +112,9 @@ end
 for k = absent + 1, present do judged(k, call('GETRANGE', KEYS[k], 0, 15)) end
 
 local program, at, val = numbers(ARGV[12]), 1, 14
-local soon = real / 1000 + 2
 local answers, base, done, commits, total = {}, nil, 0, 0, tonumber(ARGV[8])
-local touched, final, remove, list, stamps = {}, {}, {}, {}, {}
+local touched, final, remove, list = {}, {}, {}, {}
+local time = pack('>I7', micros)
 while commits < total do
   local checks, writes, vals = at + 2 * program[at] + 2, program[at + 1], program[at + 2]
   at = at + 3
@@ -125,7 +127,7 @@ while commits < total do
   at = checks + 1
   if not fine then
     answers[commits] = '0'
-    at, val = at + 3 * writes, val + vals
+    at, val = at + 2 * writes, val + vals
   else
     answers[commits] = '1'
     if not base then
@@ -137,28 +139,36 @@ while commits < total do
     if replay > 0 then version = base + commits end
     local stamp = pack('>I7', version)
     for _ = 1, writes do
-      local verb, k, expiry = program[at], program[at + 1], program[at + 2]
-      at = at + 3
+      local verb, k = program[at], program[at + 1]
+      at = at + 2
       if verb == 7 then
-        if not call('XADD', KEYS[4], 'NOMKSTREAM', ARGV[2], 'v', pack('>I7', micros) .. ARGV[val]) then
+        if not call('XADD', KEYS[4], 'NOMKSTREAM', ARGV[2], 'v', time .. ARGV[val]) then
           return {4, real}
         end
         val = val + 1
       elseif verb == 3 or verb == 6 then
-        if replay == 0 or verb == 3 or stored[k] <= version then
+        if replay == 0 or verb == 3 or (stored[k] or 0) <= version then
           if final[k] == nil then touched[#touched + 1] = k end
-          final[k], live[k], stored[k] = false, 0, 0
+          final[k], live[k], stored[k] = false, 0, nil
         end
       else
-        if replay == 0 or verb ~= 5 or stored[k] <= version then
+        local expiry, over = nil, false
+        local value = ARGV[val]
+        val = val + 1
+        if verb > 10 then
+          expiry = ARGV[val]
+          val = val + 1
+          if verb > 20 then
+            verb, over = verb - 10, gone(take('>I5I4', value))
+          end
+          verb = verb - 10
+        end
+        if replay == 0 or verb ~= 5 or (stored[k] or 0) <= version then
           if final[k] == nil then touched[#touched + 1] = k end
-          final[k], remove[k] = val, expiry
-          live[k], stored[k] = version, version
-          stamps[k] = stamp
-          if expiry > 0 and expiry < soon and gone(take('>I5I4', ARGV[val])) then live[k] = 0 end
+          final[k], remove[k], live[k] = stamp .. value, expiry, over and 0 or version
+          if replay > 0 then stored[k] = version end
           if verb ~= 2 then list[k] = true end
         end
-        val = val + (expiry > 0 and 2 or 1)
       end
     end
   end
@@ -170,30 +180,29 @@ local places = numbers(ARGV[13])
 local drops, sets, adds, rems = {}, {}, {}, {}
 for i = 1, #touched do
   local k = touched[i]
-  local index, offset = places[2 * k - 9], places[2 * k - 8]
-  local value = final[k]
+  local key, index, value = KEYS[k], places[k - 4], final[k]
   if not value then
-    drops[#drops + 1] = KEYS[k]
+    drops[#drops + 1] = key
     local to = rems[index]
     if not to then to = {} rems[index] = to end
-    to[#to + 1] = sub(KEYS[k], offset)
+    to[#to + 1] = sub(key, places[index - 4])
   else
-    if remove[k] > 0 then
-      call('SET', KEYS[k], stamps[k] .. ARGV[value], 'PXAT', ARGV[value + 1])
+    if remove[k] then
+      call('SET', key, value, 'PXAT', remove[k])
     else
-      sets[#sets + 1] = KEYS[k]
-      sets[#sets + 1] = stamps[k] .. ARGV[value]
+      sets[#sets + 1] = key
+      sets[#sets + 1] = value
     end
     if list[k] then
       local to = adds[index]
       if not to then to = {} adds[index] = to end
       to[#to + 1] = '0'
-      to[#to + 1] = sub(KEYS[k], offset)
+      to[#to + 1] = sub(key, places[index - 4])
     end
   end
 end
 for i = 1, #sets, 1000 do call('MSET', unpack(sets, i, math.min(i + 999, #sets))) end
-for i = 1, #drops, 1000 do call('UNLINK', unpack(drops, i, math.min(i + 999, #drops))) end
+for i = 1, #drops, 1000 do call('DEL', unpack(drops, i, math.min(i + 999, #drops))) end
 for index, to in pairs(rems) do
   for i = 1, #to, 1000 do call('ZREM', KEYS[index], unpack(to, i, math.min(i + 999, #to))) end
 end
