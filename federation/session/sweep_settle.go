@@ -40,8 +40,13 @@ type settled struct {
 // settle deals with a group of due records in one commit, where it can.
 func (m *Manager) settle(ctx context.Context, group []due, v verdict) (t tally) {
 	var plan []settled
-	for _, d := range group {
-		item, err := m.consider(ctx, d, v)
+	recs, err := m.named(ctx, group)
+	if err != nil {
+		t.fail(len(group), err)
+		return t
+	}
+	for i, d := range group {
+		item, err := m.consider(ctx, d, recs[i], v)
 		switch {
 		case err != nil:
 			t.fail(1, err)
@@ -108,9 +113,35 @@ func joined(plan []settled) (ops []store.Op, n int) {
 	return ops, n
 }
 
-// consider says what is to be done about a due record. It reads the session
-// once; its version, in the commit, says whether that still holds.
-func (m *Manager) consider(ctx context.Context, d due, v verdict) (settled, error) {
+// named are the sessions that due records name, read in one round trip; a
+// record without a version where there is none. They are where the due records
+// are, wherever else their tenant's sessions are.
+func (m *Manager) named(ctx context.Context, group []due) ([]store.Record, error) {
+	var keys []store.Key
+	var of []int
+	for i, d := range group {
+		tenant, sid, _ := strings.Cut(d.name, "/")
+		if ValidID(sid) {
+			keys, of = append(keys, m.sessions.Key(store.Place{Tenant: tenant, Partition: d.row.Place.Partition}, sid)), append(of, i)
+		}
+	}
+	recs := make([]store.Record, len(group))
+	if len(keys) == 0 {
+		return recs, nil
+	}
+	read, err := m.o.Engine.GetAll(ctx, keys...)
+	if err != nil {
+		return nil, fmt.Errorf("read due sessions: %w", err)
+	}
+	for j, i := range of {
+		recs[i] = read[j]
+	}
+	return recs, nil
+}
+
+// consider says what is to be done about a due record, of which rec is the
+// session; its version, in the commit, says whether that still holds.
+func (m *Manager) consider(ctx context.Context, d due, rec store.Record, v verdict) (settled, error) {
 	tenant, sid, _ := strings.Cut(d.name, "/")
 	t, ok := m.o.Tenant(tenant)
 	if !ok {
@@ -124,7 +155,7 @@ func (m *Manager) consider(ctx context.Context, d due, v verdict) (settled, erro
 		item.ops = []store.Op{remove}
 		return item, nil
 	}
-	row, err := m.sessions.Get(ctx, at, sid)
+	row, err := m.sessions.Row(rec)
 	switch {
 	case err != nil && !errors.Is(err, store.ErrNotFound):
 		return item, fmt.Errorf("read session %s: %w", sid, err)

@@ -73,6 +73,15 @@ func enrich(w http.ResponseWriter, r *http.Request) {
 // configure is the configuration of DESIGN §5 with a second upstream, which is slow, and a second hook, which is slow at
 // refreshes. The clients differ in one thing each; `shop` is as the example has it.
 func (p *parties) configure(public, management string) string {
+	return p.configureOn("{engine: bolt, path: data/drawbridge.db}")(public, management)
+}
+
+// configureOn is configure with another store.
+func (p *parties) configureOn(store string) func(public, management string) string {
+	return func(public, management string) string { return p.configuration(public, management, store) }
+}
+
+func (p *parties) configuration(public, management, store string) string {
 	client := func(id, more string) string {
 		return fmt.Sprintf(`
   - client_id: %s
@@ -92,7 +101,7 @@ listen: %[1]s
 management:
   listen: %[2]s
   credentials: [{username: platform, password: %[6]s, tenants: [default], scopes: [users, events, sessions, webhooks]}]
-store: {engine: bolt, path: data/drawbridge.db}
+store: %[9]s
 upstreams:
   - &corp {id: corp, issuer: "%[3]s", client_id: drawbridge, client_secret: %[7]s, domains: [corp.example], user: {customer: [customer_id, sub], email: [email]}}
   - {<<: *corp, id: slow, issuer: "%[4]s", domains: [slow.example]}
@@ -114,7 +123,7 @@ egress: {upstreams: [127.0.0.0/8], hooks: [127.0.0.0/8], webhooks: [127.0.0.0/8]
 		client("mobile-es256", "id_token_signed_response_alg: ES256\n    upstreams: [corp]"+refresh+claims("enrich")),
 		client("patient", "id_token_signed_response_alg: ES256\n    upstreams: [corp]"+refresh+claims("slow")),
 		client("remote", "id_token_signed_response_alg: ES256\n    upstreams: [slow]\n    "+claims("enrich")),
-	}, ""))
+	}, ""), store)
 }
 
 // provider is a foreign OpenID Provider that signs in whoever login_hint names, with ES256, and believes everybody.
