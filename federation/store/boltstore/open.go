@@ -36,9 +36,6 @@ type Options struct {
 	Partitions int
 	// MaxBatch is how many commits may share one sync. Default 1,024.
 	MaxBatch int
-	// MaxDelay is how long a batch may gather when the one before it held
-	// several commits. Default 1 millisecond; negative is not at all.
-	MaxDelay time.Duration
 	// LockTimeout is how long to wait for a process that holds the file.
 	// Default 1 second.
 	LockTimeout time.Duration
@@ -68,7 +65,6 @@ func (o Options) withDefaults() (Options, error) {
 		return o, errors.New("store: a negative option of the bolt engine")
 	}
 	setDefault(&o.MaxBatch, 1024)
-	setDefault(&o.MaxDelay, time.Millisecond)
 	setDefault(&o.LockTimeout, time.Second)
 	setDefault(&o.SweepEvery, 10*time.Second)
 	return o, nil

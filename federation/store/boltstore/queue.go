@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/drawbridge-id/drawbridge/federation/store"
 )
@@ -64,10 +63,8 @@ func (e *Engine) submit(ctx context.Context, size int, apply func(*batch) error)
 type queue struct {
 	mu       sync.Mutex
 	requests []*request
-	// want is how many must wait before the writer is woken.
-	want   int
-	closed bool
-	wake   chan struct{}
+	closed   bool
+	wake     chan struct{}
 }
 
 func (q *queue) add(r *request) bool {
@@ -77,9 +74,7 @@ func (q *queue) add(r *request) bool {
 		return false
 	}
 	q.requests = append(q.requests, r)
-	if len(q.requests) >= q.want {
-		q.poke()
-	}
+	q.poke()
 	return true
 }
 
@@ -97,38 +92,21 @@ func (q *queue) poke() {
 	}
 }
 
-// enough says whether n changes wait (or never will, as the queue is closed).
+// enough says whether a change waits (or never will, as the queue is closed).
 // If not, wake tells when to ask again.
-func (q *queue) enough(n int) bool {
+func (q *queue) enough() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.want = n
-	return len(q.requests) >= n || q.closed
+	return len(q.requests) > 0 || q.closed
 }
 
-// take waits for a change. After a batch of several, last, it gathers for at
-// most delay until there are twice as many. It answers none when the queue is
-// closed and empty.
-func (q *queue) take(last, limit int, delay time.Duration) []*request {
-	for !q.enough(1) {
+// take waits for a change and answers all that wait by then. It answers none
+// when the queue is closed and empty.
+func (q *queue) take(limit int) []*request {
+	for !q.enough() {
 		<-q.wake
 	}
-	if delay > 0 && last > 1 {
-		q.gather(min(2*last, limit), delay)
-	}
 	return q.cut(limit)
-}
-
-func (q *queue) gather(want int, delay time.Duration) {
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	for !q.enough(want) {
-		select {
-		case <-q.wake:
-		case <-timer.C:
-			return
-		}
-	}
 }
 
 // maxBatchBytes bounds the memory of a batch; one change may be larger.

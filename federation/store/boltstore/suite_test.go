@@ -43,7 +43,7 @@ func TestSuite(t *testing.T) {
 	for name, set := range map[string]func(*boltstore.Options){
 		"one partition":      func(*boltstore.Options) {},
 		"several partitions": func(o *boltstore.Options) { o.Partitions = 5 },
-		"small batches":      func(o *boltstore.Options) { o.MaxBatch, o.MaxDelay = 3, -1 },
+		"small batches":      func(o *boltstore.Options) { o.MaxBatch = 3 },
 		// Whether a record that has expired was removed must make no difference.
 		"always swept": func(o *boltstore.Options) { o.SweepEvery = time.Millisecond },
 	} {

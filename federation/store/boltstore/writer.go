@@ -11,13 +11,11 @@ import (
 
 // write is the engine's one writer. It ends when the queue is closed and empty.
 func (e *Engine) write() {
-	last := 0
 	for {
-		requests := e.queue.take(last, e.o.MaxBatch, e.o.MaxDelay)
+		requests := e.queue.take(e.o.MaxBatch)
 		if len(requests) == 0 {
 			return
 		}
-		last = len(requests)
 		e.writeBatch(requests)
 	}
 }

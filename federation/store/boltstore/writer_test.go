@@ -130,56 +130,6 @@ func TestCommitsThatWaitShareASync(t *testing.T) {
 	})
 }
 
-// A lone writer is never kept waiting; who comes after a group may be.
-func TestOnlyGroupsGather(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := openEngine(t, func(o *Options) { o.MaxDelay = time.Second })
-		took := func(commit func()) time.Duration {
-			start := time.Now()
-			commit()
-			return time.Since(start)
-		}
-		alone := func(id string) func() {
-			return func() {
-				if got := <-commitAside(t.Context(), e, create(id)); got.err != nil {
-					t.Error(got.err)
-				}
-			}
-		}
-		for i := range 3 {
-			if d := took(alone(fmt.Sprint("alone-", i))); d != 0 {
-				t.Errorf("a lone commit waits %v", d)
-			}
-		}
-		open := gate(e)
-		head := commitAside(t.Context(), e, create("head"))
-		synctest.Wait()
-		group := []<-chan outcome{commitAside(t.Context(), e, create("g1")), commitAside(t.Context(), e, create("g2"))}
-		synctest.Wait()
-		open()
-		<-head
-		<-group[0]
-		<-group[1]
-		if d := took(func() {
-			var all []<-chan outcome
-			for _, id := range []string{"a", "b", "c", "d"} {
-				all = append(all, commitAside(t.Context(), e, create(id)))
-			}
-			for _, one := range all {
-				<-one
-			}
-		}); d != 0 {
-			t.Errorf("a group of twice as many as before waits %v", d)
-		}
-		if d := took(alone("straggler")); d != time.Second {
-			t.Errorf("a single commit after a group waits %v", d)
-		}
-		if d := took(alone("alone again")); d != 0 {
-			t.Errorf("a lone commit waits %v", d)
-		}
-	})
-}
-
 func TestEndedContextTakesBackWhatHasNotBegun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := openEngine(t, nil)
@@ -255,7 +205,7 @@ func TestBatchesAreBounded(t *testing.T) {
 	}
 	var got []int
 	for len(q.requests) > 0 {
-		got = append(got, len(q.take(1, 3, 0)))
+		got = append(got, len(q.take(3)))
 	}
 	// Sizes in quarters of the bound: 0+1+2, 3, 4, and then one at a time.
 	if fmt.Sprint(got) != "[3 1 1 1 1 1 1 1]" {
