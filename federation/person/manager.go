@@ -56,8 +56,8 @@ type Manager struct {
 	projections *store.Table[projection]
 }
 
-// remembered is how many persons are kept decoded: a sign-in reads its own
-// three times.
+// remembered is how many persons are kept decoded: who has just signed in is
+// read again at refreshes and when the session ends.
 const remembered = 256
 
 // New makes a Manager.
