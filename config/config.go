@@ -41,6 +41,8 @@ type Config struct {
 	SessionWebhooks []SessionWebhook `yaml:"session_webhooks" validate:"dive"`
 	// The mail server for verification mails. Without it nothing is mailed.
 	SMTP *SMTP `yaml:"smtp"`
+	// How long a node that was told to stop still serves, with /readyz red, so that balancers have noticed before its listeners close.
+	ShutdownDelay time.Duration `yaml:"shutdown_delay" otherwise:"0s with bolt, 3s with redis" validate:"min=0s,max=1m"`
 	// Private address ranges that outgoing calls may reach, per purpose. Every other private address is refused.
 	Egress Egress `yaml:"egress"`
 	// What is written to standard error.

@@ -17,6 +17,9 @@ func resolve(cfg *Config, marks map[string]mark) {
 		const week = 7 * 24 * time.Hour
 		cfg.Keys.Overlap = max(week, cfg.Tokens.IDToken, cfg.Tokens.AccessToken)
 	}
+	if !given("shutdown_delay") && cfg.Store.Engine == "redis" {
+		cfg.ShutdownDelay = 3 * time.Second // a balancer that asks every second and believes the second refusal
+	}
 	resolveTenants(cfg)
 	for i := range cfg.Upstreams {
 		upstream := &cfg.Upstreams[i]

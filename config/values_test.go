@@ -60,11 +60,22 @@ func TestDefaultsOfListElements(t *testing.T) {
 		"hook auth":            {hook.Auth.Type, "none"},
 		"webhook missing":      {webhook.Missing, "empty"},
 		"webhook header value": {webhook.Headers["Content-Type"], config.Header{Value: "application/json"}},
+		"shutdown delay":       {cfg.ShutdownDelay, time.Duration(0)},
 		"smtp":                 {cfg.SMTP.StartTLS, "opportunistic"},
 		"egress":               {cfg.Egress.Hooks, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
 	} {
 		if !reflect.DeepEqual(pair[0], pair[1]) {
 			t.Errorf("%s is %v, want %v", what, pair[0], pair[1])
+		}
+	}
+}
+
+func TestTheShutdownDelayIsForBalancers(t *testing.T) {
+	for file, want := range map[string]time.Duration{
+		"testdata/good/redis.yaml": 3 * time.Second, "testdata/good/everything.yaml": 4 * time.Second, "examples/gateway.yaml": 0,
+	} {
+		if got := load(t, file).ShutdownDelay; got != want {
+			t.Errorf("%s: %v, want %v", file, got, want)
 		}
 	}
 }

@@ -121,7 +121,7 @@ func TestComposeExampleFitsTogether(t *testing.T) {
 				t.Errorf("there is no sentinel at %s", address)
 			}
 		}
-		if grace, err := time.ParseDuration(s.StopGracePeriod); err != nil || grace < drainTime+5*time.Second {
+		if grace, err := time.ParseDuration(s.StopGracePeriod); err != nil || grace < drainTime+8*time.Second {
 			t.Errorf("%s has %s to stop", name, s.StopGracePeriod)
 		}
 		if balancer := "{ipv4_address: " + s.Environment["TRUSTED_PROXIES"] + "}"; !strings.Contains(example(t, "compose.yaml"), balancer) {
@@ -261,7 +261,7 @@ func TestKubernetesExampleFitsTogether(t *testing.T) {
 		box.Live.Get.Port != "management" || box.Ready.Get.Port != "management" {
 		t.Errorf("the probes are %+v, %+v, %+v", box.Startup, box.Ready, box.Live)
 	}
-	if least := time.Duration(box.Lifecycle.PreStop.Sleep.Seconds)*time.Second + drainTime; time.Duration(pod.Grace)*time.Second < least+5*time.Second {
+	if least := time.Duration(box.Lifecycle.PreStop.Sleep.Seconds)*time.Second + 3*time.Second + drainTime; time.Duration(pod.Grace)*time.Second < least+5*time.Second {
 		t.Errorf("a pod has %d s to stop, and needs %v", pod.Grace, least)
 	}
 	holdMounts(t, cfg, set.Claims[0].Metadata.Name, pod)

@@ -47,7 +47,7 @@ func (a *App) managementRouter() http.Handler {
 
 func (a *App) ingress(listener string, h http.Handler) http.Handler {
 	return edge.Ingress(h, edge.IngressOptions{
-		Log: a.log, Listener: listener, Proxies: a.live.Load().cfg.TrustedProxies, MaxBody: maxBody, Metrics: a.metrics, Now: time.Now,
+		Log: a.log, Listener: listener, Proxies: a.live.Load().cfg.TrustedProxies, MaxBody: maxBody, Metrics: a.metrics, Now: time.Now, Leaving: a.health.Draining,
 	})
 }
 

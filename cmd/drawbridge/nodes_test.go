@@ -116,7 +116,7 @@ type deliveriesPage struct {
 func storedIn(text string, server *redistest.Server) string {
 	before, rest, _ := strings.Cut(text, "store: {")
 	_, after, _ := strings.Cut(rest, "\n")
-	return before + `store: {engine: redis, addresses: ["` + server.Addr() + "\"]}\n" + after
+	return before + `store: {engine: redis, addresses: ["` + server.Addr() + "\"]}\nshutdown_delay: 0s\n" + after
 }
 
 // sameKeys rotates the keys on one node and finds them on the other.

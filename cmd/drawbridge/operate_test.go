@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/big"
 	"net"
@@ -165,6 +166,50 @@ func TestACertificateIsReplacedAlsoByAnOlderFile(t *testing.T) {
 	pair(t, files, 3)
 	if got := serial(); got != 3 {
 		t.Errorf("certificate %d after the pair was mended", got)
+	}
+}
+
+// A node that is told to stop still serves everybody until balancers had time to
+// notice, and keeps no connection for a request that would come too late.
+func TestANodeSaysGoodbyeBeforeItCloses(t *testing.T) {
+	app, err := New(load(t, file(t, upstreamtest.New(t).URL, "shutdown_delay: 2s")), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- app.Run(ctx) }()
+	client := &http.Client{Transport: &http.Transport{}}
+	ask := func(address string) (int, bool) {
+		res, err := client.Get("http://" + address)
+		if err != nil {
+			t.Fatalf("%s: %v", address, err)
+		}
+		defer res.Body.Close()
+		if _, err := io.Copy(io.Discard, res.Body); err != nil {
+			t.Error(err)
+		}
+		return res.StatusCode, res.Close
+	}
+	discovery, ready := app.PublicAddr()+"/.well-known/openid-configuration", app.ManagementAddr()+"/readyz"
+	if status, closed := ask(discovery); status != http.StatusOK || closed {
+		t.Fatalf("%d, closed %v, before the stop", status, closed)
+	}
+	stop()
+	for status := http.StatusOK; status == http.StatusOK; time.Sleep(time.Millisecond) { // a poll
+		status, _ = ask(ready)
+	}
+	for range 3 {
+		if status, closed := ask(discovery); status != http.StatusOK || !closed {
+			t.Errorf("%d, closed %v, after the stop", status, closed)
+		}
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if _, err := client.Get("http://" + discovery); err == nil {
+		t.Error("it serves after its end")
 	}
 }
 

@@ -124,6 +124,7 @@ clients:
     id_token_signed_response_alg: ES256
     grant_types: [authorization_code, refresh_token]
     consent: skip
+shutdown_delay: 1s
 session: {idle_timeout: %[13]s, max_lifetime: %[14]s}
 session_webhooks:
   - {id: %[15]s, url: "%[16]s", headers: {Content-Type: application/json}, body: '%[19]s'}

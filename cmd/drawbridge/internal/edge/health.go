@@ -21,6 +21,9 @@ type Health struct {
 // Drain makes /readyz red, so that balancers send nothing new.
 func (h *Health) Drain() { h.draining.Store(true) }
 
+// Draining says whether Drain was called.
+func (h *Health) Draining() bool { return h.draining.Load() }
+
 // Live answers /healthz: the process serves.
 func (h *Health) Live(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") }
 

@@ -25,6 +25,9 @@ type IngressOptions struct {
 	MaxBody int64
 	Metrics *Metrics
 	Now     func() time.Time
+	// Leaving says that the process is about to end: each connection ends with its
+	// next answer. Nil is never.
+	Leaving func() bool
 }
 
 // Ingress wraps a listener's handler: see the package doc.
@@ -36,6 +39,9 @@ func Ingress(next http.Handler, o IngressOptions) http.Handler {
 		r.Body = http.MaxBytesReader(w, r.Body, o.MaxBody)
 		w.Header().Set("X-Request-Id", info.ID)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if o.Leaving != nil && o.Leaving() {
+			w.Header().Set("Connection", "close")
+		}
 		rec := &recorder{ResponseWriter: w}
 		defer func() {
 			failure := recover()
