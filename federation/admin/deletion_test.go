@@ -35,8 +35,8 @@ func openRooms(t *testing.T, path string, now func() time.Time, plan federation.
 	r.sessions, err = session.New(session.Options{
 		Engine: eng, Tenant: tenant, Plan: plan,
 		Policy: func(federation.Tenant) session.Policy { return session.Policy{Idle: time.Hour, Max: 8 * time.Hour} },
-		Person: func(ctx context.Context, t federation.Tenant, id string) (federation.Person, error) {
-			return r.people.Get(ctx, t, id)
+		People: func(ctx context.Context, t federation.Tenant, ids ...string) (map[string]federation.Person, error) {
+			return r.people.All(ctx, t, ids...)
 		},
 	})
 	if err != nil {

@@ -123,7 +123,7 @@ func (h *house) build(s *setup) {
 	})
 	must(h.t, err)
 	h.sessions, err = session.New(session.Options{
-		Engine: h.engine, Layout: h.over, Plan: plan, Log: log, Person: h.persons.Get,
+		Engine: h.engine, Layout: h.over, Plan: plan, Log: log, People: h.persons.All,
 		Policy: func(federation.Tenant) session.Policy { return session.Policy{Idle: idle, Max: most} },
 	})
 	must(h.t, err)

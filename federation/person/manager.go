@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/drawbridge-id/drawbridge/federation"
@@ -94,6 +95,36 @@ func New(o Options) (*Manager, error) {
 func (m *Manager) Get(ctx context.Context, t federation.Tenant, id string) (federation.Person, error) {
 	row, err := m.read(ctx, t, id)
 	return row.Value.person(), err
+}
+
+// All reads several persons of one partition by their UUIDs, in one round trip:
+// those that there are.
+func (m *Manager) All(ctx context.Context, t federation.Tenant, ids ...string) (map[string]federation.Person, error) {
+	keys := make([]store.Key, 0, len(ids))
+	for _, id := range ids {
+		if key := m.people.Key(t.PlaceOf(id), id); isID(id) && !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	recs, err := m.o.Engine.GetAll(ctx, keys...)
+	if err != nil {
+		return nil, fmt.Errorf("read persons: %w", err)
+	}
+	all := make(map[string]federation.Person, len(recs))
+	for _, rec := range recs {
+		row, err := m.people.Row(rec)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read person %s: %w", rec.Key.Local(), err)
+		}
+		all[row.ID] = row.Value.person()
+	}
+	return all, nil
 }
 
 // ByAlias reads the person whom an upstream knows as subject; ErrNotFound.

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/drawbridge-id/drawbridge/claims"
 	"github.com/drawbridge-id/drawbridge/federation"
 	"github.com/drawbridge-id/drawbridge/federation/store"
@@ -270,5 +272,18 @@ func TestSealedPersonsAreUnreadableAtRest(t *testing.T) {
 		if all := recs[0].Key.ID + string(recs[0].Value); strings.Contains(all, "corp.example") || strings.Contains(all, "Ada") {
 			t.Errorf("%s tells %q", kind, all)
 		}
+	}
+}
+
+func TestSeveralPersonsAreReadAtOnce(t *testing.T) {
+	h := open(t)
+	a := h.signIn(corp(), login("a", claims.Set{"name": "Ada"}))
+	b := h.signIn(corp(), login("b", claims.Set{"name": "Bob"}))
+	found, err := h.All(t.Context(), h.org, a.ID, "nobody", b.ID, a.ID, uuid.NewString())
+	if err != nil || len(found) != 2 || found[a.ID].Name != "Ada" || found[b.ID].Name != "Bob" {
+		t.Errorf("%v: %v", found, err)
+	}
+	if none, err := h.All(t.Context(), h.org); err != nil || len(none) != 0 {
+		t.Errorf("nobody was asked for, and %v, %v found", none, err)
 	}
 }

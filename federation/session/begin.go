@@ -76,7 +76,7 @@ func (m *Manager) PlanBegin(ctx context.Context, t federation.Tenant, b Begin) (
 			e.cause = federation.Upgrade
 			s = inherit(s, old.Value)
 		}
-		if ops, err = m.planEnd(ctx, t, *old, e, now); err != nil {
+		if ops, err = m.planEnd(ctx, t, *old, m.person(ctx, t, old.Value.Person), e, now); err != nil {
 			return Started{}, nil, err
 		}
 		st.ended = &ended{session: old.Value, cause: e.cause}

@@ -47,8 +47,8 @@
 // decides. A partition is looked at 10 times a second at most and once a second
 // at least, sleeping until the next due time that is known; partitions do not
 // wait for each other. Due times are read in pages of 256, oldest first, and 32
-// sessions are settled by one commit: two round trips for each session (itself
-// and its person, read) and one for all. Where that commit conflicts each is
+// sessions are settled by one commit, in three round trips: the sessions, their
+// persons, the commit. Where that commit conflicts each is
 // judged anew by itself. Whoever renewed the partition's pulse last leads it
 // and sweeps at once; the others take what is half a second overdue, from
 // anywhere in it. A session that cannot be ended does not hold up those behind it.

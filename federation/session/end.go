@@ -126,7 +126,7 @@ func (m *Manager) end(ctx context.Context, t federation.Tenant, sid string, want
 			return nil, nil
 		}
 		got = ended{session: row.Value, cause: e.cause}
-		return m.planEnd(ctx, t, row, e, now)
+		return m.planEnd(ctx, t, row, m.person(ctx, t, row.Value.Person), e, now)
 	})
 	if errors.Is(err, ErrNotFound) {
 		return ended{}, ErrNotFound
@@ -140,8 +140,30 @@ func (m *Manager) end(ctx context.Context, t federation.Tenant, sid string, want
 	return got, nil
 }
 
-// planEnd is everything that goes with a session, and what tells of it.
-func (m *Manager) planEnd(ctx context.Context, t federation.Tenant, row store.Row[federation.Session], e ending, now time.Time) ([]store.Op, error) {
+// person is whom a session belongs to, nil where that cannot be told: a session
+// ends whether or not its person can be read.
+func (m *Manager) person(ctx context.Context, t federation.Tenant, id string) *federation.Person {
+	p, ok := m.people(ctx, t, id)[id]
+	if !ok {
+		return nil
+	}
+	return &p
+}
+
+func (m *Manager) people(ctx context.Context, t federation.Tenant, ids ...string) map[string]federation.Person {
+	if m.o.People == nil {
+		return nil
+	}
+	found, err := m.o.People(ctx, t, ids...)
+	if err != nil {
+		return nil
+	}
+	return found
+}
+
+// planEnd is everything that goes with a session, and what tells of it. who is
+// nil where the person is not known.
+func (m *Manager) planEnd(ctx context.Context, t federation.Tenant, row store.Row[federation.Session], who *federation.Person, e ending, now time.Time) ([]store.Op, error) {
 	s := row.Value
 	ops := []store.Op{
 		m.sessions.Take(row.Place, s.ID, row.Version),
@@ -150,15 +172,10 @@ func (m *Manager) planEnd(ctx context.Context, t federation.Tenant, row store.Ro
 	}
 	change := federation.Change{
 		Kind: federation.SessionEnded, Tenant: t, At: e.at, Detected: now,
-		Session: &s, Cause: e.cause, Request: e.request,
+		Session: &s, Person: who, Cause: e.cause, Request: e.request,
 	}
 	if len(s.Logins) > 0 {
 		change.Login, change.Upstream = &s.Logins[0], s.Logins[0].Upstream
-	}
-	if m.o.Person != nil {
-		if p, err := m.o.Person(ctx, t, s.Person); err == nil {
-			change.Person = &p
-		}
 	}
 	more, err := m.plan(ctx, change)
 	return append(ops, more...), err

@@ -130,8 +130,8 @@ func TestEnd(t *testing.T) {
 	var observed []federation.Cause
 	h := open(t, func(o *Options) {
 		o.Observe.Ended = func(_ federation.Tenant, _ federation.Session, c federation.Cause) { observed = append(observed, c) }
-		o.Person = func(_ context.Context, _ federation.Tenant, id string) (federation.Person, error) {
-			return federation.Person{ID: id}, nil
+		o.People = func(_ context.Context, _ federation.Tenant, ids ...string) (map[string]federation.Person, error) {
+			return map[string]federation.Person{ids[0]: {ID: ids[0]}}, nil
 		}
 	})
 	st := h.begin("ada")

@@ -45,9 +45,9 @@ type Options struct {
 	Policy func(t federation.Tenant) Policy
 	// Plan adds to the commits of beginnings and ends; nil adds nothing.
 	Plan federation.Planner
-	// Person, when not nil, reads whom an ending session belongs to, for the
-	// Change; any error leaves the Change without a person.
-	Person func(ctx context.Context, t federation.Tenant, id string) (federation.Person, error)
+	// People, when not nil, reads whom ending sessions of one partition belong to,
+	// for the changes that tell of it: those of the ids that there are.
+	People func(ctx context.Context, t federation.Tenant, ids ...string) (map[string]federation.Person, error)
 	// Node is the name that sessions keep of the node they began on.
 	Node    string
 	Observe Observer

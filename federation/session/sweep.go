@@ -43,10 +43,17 @@ func (m *Manager) Run(ctx context.Context) error {
 	loops.Go(func() { trouble.run(ctx) })
 	for p := range max(m.o.Layout.Partitions, 1) {
 		s := m.sweeper(store.Partition(p))
-		loops.Go(func() { s.run(ctx, trouble.note) })
-		if m.o.Monotonic != nil {
-			loops.Go(func() { s.watch.run(ctx, trouble.note) })
+		if m.o.Monotonic == nil {
+			loops.Go(func() { s.run(ctx, trouble.note) })
+			continue
 		}
+		loops.Go(func() {
+			var both sync.WaitGroup
+			both.Go(func() { s.run(ctx, trouble.note) })
+			both.Go(func() { s.watch.run(ctx, trouble.note) })
+			both.Wait()
+			s.watch.resign(ctx)
+		})
 	}
 	loops.Wait()
 	return nil

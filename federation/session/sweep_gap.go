@@ -100,6 +100,9 @@ type pulse struct {
 	Gaps gaps   `json:"gaps,omitempty"`
 }
 
+// nobody leads a partition whose leader has stopped.
+const nobody = 0
+
 // sight is what a node has seen of the time since it last renewed a pulse.
 type sight struct {
 	now time.Time
@@ -130,7 +133,7 @@ func (p pulse) next(s sight) (q pulse, write bool, news *gap) {
 		news = &gap{From: s.now.Add(-s.away), To: s.now}
 	}
 	if news == nil {
-		return q, since >= beatEvery, nil
+		return q, since >= beatEvery || p.Lead == nobody, nil
 	}
 	q.Gaps = q.Gaps.with(*news)
 	q.Gaps = slices.DeleteFunc(q.Gaps, func(g gap) bool { return s.now.Sub(g.To) > gapsKept })

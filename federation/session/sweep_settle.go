@@ -30,10 +30,12 @@ type verdict struct {
 // settled is what is to be done about one due record.
 type settled struct {
 	due due
-	// ops is empty where there is nothing to do.
+	// ops is empty where there is nothing to do, or an end yet to be planned.
 	ops []store.Op
-	// ended is the session that ends, if one does.
+	// ended is the session that ends, if one does, row is as it is stored but for
+	// the idle time that was forgiven.
 	ended  ended
+	row    store.Row[federation.Session]
 	tenant federation.Tenant
 }
 
@@ -46,11 +48,11 @@ func (m *Manager) settle(ctx context.Context, group []due, v verdict) (t tally) 
 		return t
 	}
 	for i, d := range group {
-		item, err := m.consider(ctx, d, recs[i], v)
+		item, err := m.consider(d, recs[i], v)
 		switch {
 		case err != nil:
 			t.fail(1, err)
-		case len(item.ops) > 0:
+		case len(item.ops) > 0 || item.ended.cause != "":
 			plan = append(plan, item)
 		default:
 			if t.lost++; t.lost >= givenUp && len(plan) == 0 {
@@ -58,12 +60,48 @@ func (m *Manager) settle(ctx context.Context, group []due, v verdict) (t tally) 
 			}
 		}
 	}
+	plan = m.ends(ctx, plan, v, &t)
 	for len(plan) > 0 {
 		ops, n := joined(plan)
 		t.add(m.carryOut(ctx, plan[:n], ops, v))
 		plan = plan[n:]
 	}
 	return t
+}
+
+// ends plans the ends among what is to be done, with the persons of each tenant
+// read in one round trip. What cannot be planned is left out.
+func (m *Manager) ends(ctx context.Context, plan []settled, v verdict, t *tally) []settled {
+	persons := map[string][]string{}
+	for _, item := range plan {
+		if item.ended.cause != "" {
+			persons[item.tenant.ID] = append(persons[item.tenant.ID], item.row.Value.Person)
+		}
+	}
+	known := map[string]map[string]federation.Person{}
+	kept := plan[:0]
+	for _, item := range plan {
+		if item.ended.cause == "" {
+			kept = append(kept, item)
+			continue
+		}
+		if _, read := known[item.tenant.ID]; !read {
+			known[item.tenant.ID] = m.people(ctx, item.tenant, persons[item.tenant.ID]...)
+		}
+		var who *federation.Person
+		if p, ok := known[item.tenant.ID][item.row.Value.Person]; ok {
+			who = &p
+		}
+		at, cause := item.row.Value.Deadline()
+		ops, err := m.planEnd(ctx, item.tenant, item.row, who, ending{cause: cause, at: at}, v.now)
+		if err != nil {
+			t.fail(1, fmt.Errorf("end session %s: %w", item.row.ID, err))
+			continue
+		}
+		item.ops = ops
+		kept = append(kept, item)
+	}
+	return kept
 }
 
 // carryOut makes the commit for some due records. Where it conflicts, each of
@@ -141,7 +179,7 @@ func (m *Manager) named(ctx context.Context, group []due) ([]store.Record, error
 
 // consider says what is to be done about a due record, of which rec is the
 // session; its version, in the commit, says whether that still holds.
-func (m *Manager) consider(ctx context.Context, d due, rec store.Record, v verdict) (settled, error) {
+func (m *Manager) consider(d due, rec store.Record, v verdict) (settled, error) {
 	tenant, sid, _ := strings.Cut(d.name, "/")
 	t, ok := m.o.Tenant(tenant)
 	if !ok {
@@ -165,12 +203,12 @@ func (m *Manager) consider(ctx context.Context, d due, rec store.Record, v verdi
 		}
 		return item, nil
 	}
-	return m.endOrMove(ctx, item, row, v)
+	return m.endOrMove(item, row, v), nil
 }
 
-// endOrMove ends a session whose due time has come, or moves its due time to
-// where its deadline is now.
-func (m *Manager) endOrMove(ctx context.Context, item settled, row store.Row[federation.Session], v verdict) (settled, error) {
+// endOrMove says that a session ends whose due time has come, or moves its due
+// time to where its deadline is now.
+func (m *Manager) endOrMove(item settled, row store.Row[federation.Session], v verdict) settled {
 	s := v.gaps.credit(row.Value, v.grace)
 	until := v.gaps.hold(s)
 	if until.After(v.now) {
@@ -181,17 +219,12 @@ func (m *Manager) endOrMove(ctx context.Context, item settled, row store.Row[fed
 			m.sessions.Replace(row.Place, s.ID, moved, row.Version, time.Time{}),
 			m.dues.Put(item.due.row.Place, moved.Due, struct{}{}, time.Time{}),
 		}
-		return item, nil
+		return item
 	}
-	at, cause := s.Deadline()
+	_, cause := s.Deadline()
 	item.ended = ended{session: s, cause: cause}
-	row.Value = s
-	ops, err := m.planEnd(ctx, item.tenant, row, ending{cause: cause, at: at}, v.now)
-	if err != nil {
-		return item, fmt.Errorf("end session %s: %w", s.ID, err)
-	}
-	item.ops = ops
-	return item, nil
+	item.row, item.row.Value = row, s
+	return item
 }
 
 // tally counts what became of due records, and keeps the first error, so that

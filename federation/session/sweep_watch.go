@@ -71,7 +71,7 @@ func (w *watch) look(ctx context.Context, now time.Time) (gaps, error) {
 	if err != nil {
 		return nil, err
 	}
-	if age := now.Sub(row.Value.At); age > missing || age < -missing {
+	if age := now.Sub(row.Value.At); age > missing || age < -missing || row.Value.Lead == nobody {
 		return w.beat(ctx)
 	}
 	w.lead.Store(row.Value.Lead)
@@ -113,6 +113,25 @@ func (w *watch) beat(ctx context.Context) (gaps, error) {
 	w.lead.Store(told.Lead)
 	w.tell(ctx, news)
 	return told.known(now), nil
+}
+
+// resign gives the lead back when this node stops: whoever comes next to what is
+// overdue leads at once, and not when the next beat is due. Where that fails the
+// next beat settles it.
+func (w *watch) resign(ctx context.Context) {
+	if w.lead.Load() != w.id {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longest)
+	defer cancel()
+	row, err := w.read(ctx)
+	if err != nil || row.Value.Lead != w.id {
+		return
+	}
+	row.Value.Lead = nobody
+	if _, err := w.m.o.Engine.Commit(ctx, w.write(row, row.Value)); err != nil {
+		w.m.o.Log.DebugContext(ctx, "the lead of a partition was not given back", "partition", w.own.Partition, "error", err)
+	}
 }
 
 // sight is what the clocks say. A store that failed is taken to have been away

@@ -315,3 +315,27 @@ func TestOthersHelpTheOneThatLeads(t *testing.T) {
 		t.Error("nobody leads")
 	}
 }
+
+// A node that stops gives the lead back: nobody waits for its next beat.
+func TestALeaderThatStopsIsFollowedAtOnce(t *testing.T) {
+	h := open(t)
+	a, b := h.node(), h.node()
+	a.turn()
+	b.turn()
+	h.crowd(40, "ada")
+	pass(h, idle-time.Millisecond, a)
+	a.watch.resign(t.Context())
+	h.clock.Advance(time.Millisecond + yield)
+	b.sweepOnce()
+	if n := len(h.ends()); n != 40 || !b.watch.leads() {
+		t.Errorf("%d ends, b leads: %v", n, b.watch.leads())
+	}
+	before, err := b.watch.read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.watch.resign(t.Context()) // it thinks that it leads, and does not any more
+	if after, err := b.watch.read(t.Context()); err != nil || after.Version != before.Version {
+		t.Errorf("the lead of another was given back: %v", err)
+	}
+}

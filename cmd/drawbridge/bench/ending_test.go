@@ -89,7 +89,7 @@ func (e *ending) manager(o session.Options) *session.Manager {
 	for _, t := range e.tenants {
 		byID[t.ID] = t
 	}
-	o.Plan, o.Person, o.Node, o.Layout = e.plan, e.persons.Get, "bench", e.engine.Layout()
+	o.Plan, o.People, o.Node, o.Layout = e.plan, e.persons.All, "bench", e.engine.Layout()
 	o.Tenant = func(id string) (federation.Tenant, bool) {
 		t, known := byID[id]
 		return t, known

@@ -224,17 +224,27 @@ func (s *streams) finish(limit time.Duration) {
 }
 
 // leaseLoss takes all leases away from whoever holds them, as an outage of the
-// store longer than a lease would. Peace is how long nothing else happens then:
-// what a fault explains must not be all there is.
+// store longer than a lease would, and keeps one node after the other from
+// taking them back, so that leases go to and fro. Peace is how long nothing else
+// happens then: what a fault explains must not be all there is.
 func leaseLoss(s *streams, peace time.Duration) strike {
-	return strike{"lease loss", 2, 4*time.Second + peace, func(h *house, _ *rand.Rand) (oracle.Fault, error) {
-		engine := h.stage.redis.follower.engine
+	turn := 0
+	return strike{"lease loss", 2, 6*time.Second + peace, func(h *house, _ *rand.Rand) (oracle.Fault, error) {
+		engine, left := h.stage.redis.follower.engine, h.nodes[turn%len(h.nodes)]
+		turn++
 		from := time.Now()
+		if left.halted() {
+			return oracle.Fault{}, errSkipped
+		}
+		left.pause()
+		defer left.resume()
 		for p := range s.partitions {
 			if err := store.FreeLeases(h.t.Context(), engine, store.Partition(p)); err != nil {
 				return oracle.Fault{}, errSkipped
 			}
 		}
+		pause(h.t.Context(), 2500*time.Millisecond) // the others look every second or so
+		left.resume()
 		span := oracle.Span{From: from, To: time.Now().Add(recovery)}
 		pause(h.t.Context(), peace)
 		return oracle.Fault{Span: span, Explains: span}, nil
