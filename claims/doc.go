@@ -36,6 +36,13 @@
 //     or changed is released; what an upstream said and nobody took up stays in
 //     the bag. A stage that merely repeats what it was shown releases nothing,
 //     and neither does one that rounds a number on the way.
+//   - A standard claim that the client asks for by name (§5.5) counts as if its
+//     scope had been granted, as long as the client may ask for that scope; asked
+//     for in the ID token it is told there alone. Asking for any other claim only
+//     puts it into the ID token: it is told if it has an author, asked for or not.
+//   - What is released under a standard name has the standard type. What
+//     well-known providers send instead (text for booleans and times, addresses
+//     as lines) is converted, the rest is left out and reported as a Problem.
 //   - Null, and on release the empty string, are no value
 //     (OpenID Connect Core 1.0 §5.3.2).
 //   - A refused change under a strict guard is a Malfunction: nobody denied the

@@ -19,6 +19,7 @@ type Input struct {
 	Context  map[string][]string // the hook contract's contextCustomParams
 	Minted   Set                 // what the provider will assert itself, shown to stages read-only
 	Mode     string              // "" in service, otherwise told to the hook: "preview"
+	Asked    Asked               // claims that the client asked for one by one
 
 	// Recorded, when not nil, holds recorded answers by the name of a stage and
 	// forbids every stage to call out. A stage without one leaves the claims.
@@ -60,7 +61,7 @@ func NewPipeline(g *Guard, o Options) (*Pipeline, error) {
 	if g == nil {
 		return nil, errors.New("claims pipeline: no guard")
 	}
-	names := []string{"", StepUpstream, StepMapping, StepMinted}
+	names := []string{"", StepUpstream, StepMapping, StepMinted, StepRelease}
 	for _, stage := range o.Stages {
 		if slices.Contains(names, stage.Name()) {
 			return nil, fmt.Errorf("claims pipeline: a stage cannot be named %q here", stage.Name())
@@ -231,13 +232,16 @@ func failed(step string, err error) error {
 }
 
 func (r *run) result() Result {
+	released, only := r.release()
 	out := Result{
-		Bag: r.bag, Released: r.release(), IDToken: Set{}, Origin: r.origin,
+		Bag: r.bag, Released: released, IDToken: Set{}, Only: only, Origin: r.origin,
 		Verdicts: r.verdicts, Problems: r.problems, Withheld: r.withheld,
 	}
-	for _, name := range r.pipeline.idToken {
-		if value, ok := out.Released[name]; ok {
-			out.IDToken[name] = value
+	for _, names := range [][]string{r.pipeline.idToken, r.in.Asked.IDToken} {
+		for _, name := range names {
+			if value, ok := released[name]; ok {
+				out.IDToken[name] = value
+			}
 		}
 	}
 	for name := range r.origin {

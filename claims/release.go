@@ -26,18 +26,29 @@ func scopeOf(name string) string {
 	return ""
 }
 
-// release picks from the bag what the client is told; the package doc has the rule.
-func (r *run) release() Set {
-	out := make(Set, len(r.bag))
+// release picks from the bag what the client is told; the package doc has the
+// rule. only are the claims that it asked for in the ID token alone.
+func (r *run) release() (out Set, only []string) {
+	out = make(Set, len(r.bag))
 	for name, value := range r.bag {
 		if value == nil || value == "" {
 			continue
 		}
-		if r.pipeline.mapping.sets(name) || r.releases(name) {
-			out[name] = value
+		told := r.pipeline.mapping.sets(name) || r.releases(name) || mayTell(name, r.in.Asked.Userinfo)
+		if !told && !mayTell(name, r.in.Asked.IDToken) {
+			continue
+		}
+		value, err := standard(name, value)
+		if err != nil {
+			r.problems = append(r.problems, Problem{Step: StepRelease, Claim: name, What: NotConvertible})
+			continue
+		}
+		if out[name] = value; !told {
+			only = append(only, name)
 		}
 	}
-	return out
+	slices.Sort(only)
+	return out, only
 }
 
 func (r *run) releases(name string) bool {

@@ -7,17 +7,19 @@ const (
 	StepUpstream = "upstream" // what passed through from the upstream
 	StepMapping  = "mapping"  // the client's rules
 	StepMinted   = "minted"   // what the provider asserts itself
+	StepRelease  = "release"  // the choice of what the client is told
 )
 
 // Result is the outcome of one Run. Its sets share values with each other:
 // read them, do not write to them.
 type Result struct {
 	Bag      Set               // all that is known and not minted
-	Released Set               // what the client is told at userinfo
+	Released Set               // what the client is told, at userinfo but for Only
 	IDToken  Set               // the part of Released that it wants in the ID token too
+	Only     []string          // names of IDToken that it is told there and not at userinfo
 	Origin   map[string]string // the step that wrote a claim of Bag; none for what the upstream said
 	Verdicts []Verdict         // changes that the guard refused
-	Problems []Problem         // rules that could not be carried out
+	Problems []Problem         // rules that could not be carried out, standard claims that are none
 	Withheld []string          // protected claims of the upstream that no rule takes up
 }
 
@@ -40,8 +42,8 @@ const (
 	Added   What = "added"   // no claim of that very name is there, or it is spelled otherwise
 )
 
-// Problem is a rule that could not be carried out; its claim is left out. It
-// belongs into the audit.
+// Problem is a rule that could not be carried out, or a standard claim that is
+// none; its claim is left out. It belongs into the audit.
 type Problem struct {
 	Step  string `json:"step"`
 	Claim string `json:"claim"`
@@ -49,7 +51,7 @@ type Problem struct {
 }
 
 // NotConvertible is a Problem: the first source that has a value has none of
-// the rule's type.
+// the rule's type, or a standard claim has no value of its type.
 const NotConvertible = "not_convertible"
 
 // ReasonGuard is the Reason of a Malfunction that a strict guard raised.

@@ -9,20 +9,28 @@ import "maps"
 type Snapshot struct {
 	Released  Set      `json:"released"`
 	InIDToken []string `json:"in_id_token,omitempty"` // names of Released
+	// OnlyIDToken are names of InIDToken that were asked for there alone.
+	OnlyIDToken []string `json:"only_id_token,omitempty"`
 }
 
 // Snapshot returns what to store of a result.
 func (r Result) Snapshot() Snapshot {
-	out := Snapshot{Released: r.Released}
+	out := Snapshot{Released: r.Released, OnlyIDToken: r.Only}
 	if len(r.IDToken) > 0 {
 		out.InIDToken = r.IDToken.Names()
 	}
 	return out
 }
 
-// Userinfo is the answer of the userinfo endpoint: all that was released, and
-// what the provider asserts.
-func (s Snapshot) Userinfo(minted Set) Set { return Mint(s.Released, minted) }
+// Userinfo is the answer of the userinfo endpoint: all that was released, but
+// for what was asked for in the ID token alone, and what the provider asserts.
+func (s Snapshot) Userinfo(minted Set) Set {
+	out := Mint(s.Released, minted)
+	for _, name := range s.OnlyIDToken {
+		delete(out, name) // a standard claim, none of which is minted
+	}
+	return out
+}
 
 // IDToken is the payload of the ID token: what the client wants in it, and
 // what the provider asserts.
