@@ -27,6 +27,8 @@ type Grant struct {
 	AuthTime time.Time `json:"auth_time"`
 	ACR      string    `json:"acr,omitempty"`
 	AMR      []string  `json:"amr,omitempty"`
+	// Asked are the claims that were asked for by name, beside the scopes.
+	Asked claims.Asked `json:"asked,omitzero"`
 	// Context is the hook's contextCustomParams, kept for refreshes.
 	Context  map[string][]string `json:"context,omitempty"`
 	Snapshot claims.Snapshot     `json:"snapshot"`

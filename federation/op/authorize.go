@@ -57,7 +57,7 @@ func (h *Handler) next(w http.ResponseWriter, r *http.Request, client federation
 		return h.signInAt(w, r, client, q, "")
 	}
 	login, ok := usable(held.Session, client)
-	if !ok || q.HintSubject != "" && q.HintSubject != h.subject(t, held.Session.Person, login) {
+	if !ok || !q.means(h.subject(t, held.Session.Person, login)) {
 		return h.signInAt(w, r, client, q, "")
 	}
 	if h.satisfies(login, q) {
@@ -104,6 +104,8 @@ func (h *Handler) satisfies(login federation.Login, q request) bool {
 		return false // the same as prompt=login, however clocks differ
 	case q.MaxAge > 0 && h.o.Now().Sub(authenticated(login)) > time.Duration(q.MaxAge)*time.Second:
 		return false
+	case q.unmet(login):
+		return false // not even silently: here it is more than a wish
 	}
 	return q.prompts("none") || len(q.ACRValues) == 0 || login.ACR == "" || slices.Contains(q.ACRValues, login.ACR)
 }

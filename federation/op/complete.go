@@ -92,8 +92,11 @@ func (h *Handler) signIn(r *http.Request, t federation.Tenant, v visit) (out out
 	if known.Person.Blocked {
 		return out, federation.Fail(federation.AccessDenied, "This account is blocked.")
 	}
-	if v.request.HintSubject != "" && v.request.HintSubject != h.subject(t, known.Person.ID, v.login) {
+	if !v.request.means(h.subject(t, known.Person.ID, v.login)) {
 		return out, federation.Fail(federation.LoginRequired, "Another user signed in than the one asked for.")
+	}
+	if v.request.unmet(v.login) {
+		return out, federation.Fail(federation.UnmetAuthentication, "The user was not authenticated in the way that is required.")
 	}
 	if out.asks, err = h.mustAsk(ctx, t, v, known.Person.ID); err != nil {
 		return out, err

@@ -17,6 +17,8 @@ import (
 // consent is what a person agreed that a client may have.
 type consent struct {
 	Scopes []string `json:"scopes"`
+	// Claims are those asked for by name that no scope of Scopes stood for.
+	Claims []string `json:"claims,omitempty"`
 	// At is when the person agreed last.
 	At time.Time `json:"at"`
 }
@@ -71,7 +73,7 @@ func (h *Handler) mustAsk(ctx context.Context, t federation.Tenant, v visit, per
 	if err != nil {
 		return false, err
 	}
-	if !slices.ContainsFunc(v.request.Scopes, func(s string) bool { return !slices.Contains(given, s) }) {
+	if given.covers(v.request) {
 		return false, nil
 	}
 	if v.request.prompts("none") {
@@ -80,13 +82,21 @@ func (h *Handler) mustAsk(ctx context.Context, t federation.Tenant, v visit, per
 	return true, nil
 }
 
-// consented are the scopes that a person agreed to.
-func (h *Handler) consented(ctx context.Context, t federation.Tenant, person, client string) ([]string, error) {
+// covers says whether all of a request was agreed to.
+func (c consent) covers(q request) bool {
+	lacks := func(agreed []string) func(string) bool {
+		return func(s string) bool { return !slices.Contains(agreed, s) }
+	}
+	return !slices.ContainsFunc(q.Scopes, lacks(c.Scopes)) && !slices.ContainsFunc(q.Asked.Beyond(c.Scopes), lacks(c.Claims))
+}
+
+// consented is what a person agreed to.
+func (h *Handler) consented(ctx context.Context, t federation.Tenant, person, client string) (consent, error) {
 	row, err := h.consents.Get(ctx, t.PlaceOf(person), consentID(person, client))
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return nil, fmt.Errorf("read consent: %w", err)
+		return consent{}, fmt.Errorf("read consent: %w", err)
 	}
-	return row.Value.Scopes, nil
+	return row.Value, nil
 }
 
 // rememberConsent is part of the commit that the consent led to. What was
@@ -96,12 +106,18 @@ func (h *Handler) rememberConsent(ctx context.Context, t federation.Tenant, pers
 	if err != nil {
 		return store.Op{}, err
 	}
+	more := consent{Scopes: slices.Clone(given.Scopes), Claims: slices.Clone(given.Claims), At: h.o.Now()}
 	for _, s := range v.request.Scopes {
-		if !slices.Contains(given, s) {
-			given = append(given, s)
+		if !slices.Contains(more.Scopes, s) {
+			more.Scopes = append(more.Scopes, s)
 		}
 	}
-	return h.consents.Put(t.PlaceOf(person), consentID(person, v.client.ID), consent{Scopes: given, At: h.o.Now()}, time.Time{}), nil
+	for _, name := range v.request.Asked.Beyond(v.request.Scopes) {
+		if !slices.Contains(more.Claims, name) {
+			more.Claims = append(more.Claims, name)
+		}
+	}
+	return h.consents.Put(t.PlaceOf(person), consentID(person, v.client.ID), more, time.Time{}), nil
 }
 
 // startConsent sends the browser to the page that asks, so that reloading it
@@ -133,7 +149,7 @@ func (h *Handler) askConsent(w http.ResponseWriter, r *http.Request) error {
 	}
 	p := consentPage{
 		Client: title(client), Account: h.account(r, tx.Person), Host: host(tx.Request.RedirectURI),
-		Action: base(t) + "/consent", Transaction: all.Get("tx"), Scopes: describeScopes(tx.Request.Scopes),
+		Action: base(t) + "/consent", Transaction: all.Get("tx"), Scopes: append(describeScopes(tx.Request.Scopes), describeClaims(tx.Request.Asked.Beyond(tx.Request.Scopes))...),
 	}
 	h.pages.write(w, http.StatusOK, "consent", p, formTarget(tx.Request.RedirectURI))
 	return nil

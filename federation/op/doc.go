@@ -48,6 +48,13 @@
 //     the port that RFC 8252 §7.3 lets a native application choose is not free.
 //   - Scopes that are unknown or that the client may not have are left out (Core
 //     §3.1.2.1); a request without openid is refused.
+//   - What the claims parameter asks for by name (Core §5.5) goes with scopes: a
+//     standard claim is told if the client may ask for the scope that stands for
+//     it, and where users are asked they are asked for it by name. sub with a
+//     value is held to like an id_token_hint. An essential acr with values must be
+//     met: by the session, or by the upstream, which is asked with acr_values; if
+//     it is not, the error is unmet_authentication_requirements (login_required
+//     with prompt=none). It says more than acr_values, and wins over that.
 //   - A parameter that an endpoint reads and that is given twice is refused (RFC
 //     6749 §3.1), hook context parameters excepted. What it does not read is
 //     ignored, whatever it looks like. Secrets in the query are never read.

@@ -22,7 +22,7 @@ func (h *Handler) grant(t federation.Tenant, v visit, p federation.Person) feder
 	g := federation.Grant{
 		Tenant: t.ID, Client: v.client.ID, Person: p.ID, Subject: h.subject(t, p.ID, v.login), Upstream: v.login.Upstream,
 		Scopes: v.request.Scopes, Nonce: v.request.Nonce, AuthTime: v.login.AuthTime, ACR: v.login.ACR, AMR: v.login.AMR,
-		Context: v.request.Context,
+		Asked: v.request.Asked, Context: v.request.Context,
 	}
 	g.Offline = g.Has(offlineAccess)
 	return g
@@ -40,7 +40,7 @@ func (h *Handler) run(ctx context.Context, t federation.Tenant, c federation.Cli
 	}
 	maps.Copy(shown, c.HookContext) // what the operator configured wins
 	return c.Pipeline.Run(ctx, claims.Input{
-		Tenant: t.ID, Client: c.ID, User: g.Person, Upstream: g.Upstream, Scopes: g.Scopes, Grant: grant, Context: shown,
+		Tenant: t.ID, Client: c.ID, User: g.Person, Upstream: g.Upstream, Scopes: g.Scopes, Grant: grant, Context: shown, Asked: g.Asked.Within(c.Scopes),
 		Minted: claims.Set{"iss": t.Issuer, "sub": g.Subject, "aud": c.ID},
 	}, upstream)
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/drawbridge-id/drawbridge/claims"
 	"github.com/drawbridge-id/drawbridge/federation"
 )
 
@@ -39,8 +40,13 @@ type request struct {
 	ACRValues []string `json:"acr,omitempty"`
 	UILocales string   `json:"ui,omitempty"`
 	// HintSubject is the sub that the user must turn out to be, if any.
-	HintSubject string              `json:"hs,omitempty"`
-	Context     map[string][]string `json:"x,omitempty"`
+	HintSubject string `json:"hs,omitempty"`
+	// Asked are claims asked for by name, Subjects those that sub may be, if they
+	// were said. ACREssential says that one of ACRValues must be met.
+	Asked        claims.Asked        `json:"cl,omitzero"`
+	Subjects     []string            `json:"su,omitempty"`
+	ACREssential bool                `json:"ae,omitempty"`
+	Context      map[string][]string `json:"x,omitempty"`
 	// At is when the request came in.
 	At time.Time `json:"at"`
 }
@@ -78,7 +84,7 @@ func (q request) full(t federation.Tenant) string {
 func (h *Handler) authorizeRequest(r *http.Request) (federation.Client, request, error) {
 	all, problem := params(r, "client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce",
 		"code_challenge", "code_challenge_method", "prompt", "max_age", "login_hint", "acr_values", "ui_locales", "id_token_hint",
-		"request", "request_uri", "registration", contextParam)
+		"claims", "request", "request_uri", "registration", contextParam)
 	if all == nil {
 		return federation.Client{}, request{}, problem
 	}
@@ -135,6 +141,9 @@ func (h *Handler) read(r *http.Request, client federation.Client, all url.Values
 		return err
 	}
 	if q.Context, err = hookContext(client, all); err != nil {
+		return err
+	}
+	if err = q.ask(client, all.Get("claims")); err != nil {
 		return err
 	}
 	q.HintSubject, err = h.hintSubject(r, all.Get("id_token_hint"))
