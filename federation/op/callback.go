@@ -71,7 +71,7 @@ func (h *Handler) refused(r *http.Request, q request, u federation.Upstream, err
 	h.o.Observe.SignIn(u.ID, string(e.Code))
 	h.audit(r, "sign-in refused by upstream", slog.String("client", q.Client), slog.String("upstream", u.ID),
 		slog.String("error", string(e.Code)), slog.String("cause", causeText(e)))
-	back := &redirectError{to: q.RedirectURI, state: q.State, issuer: t.Issuer, err: e}
+	back := q.failed(t, e)
 	if e.Code != federation.ServerError {
 		return back
 	}
@@ -79,5 +79,5 @@ func (h *Handler) refused(r *http.Request, q request, u federation.Upstream, err
 	if client, ok := h.o.Registry().Client(t.ID, q.Client); ok {
 		name = title(client)
 	}
-	return &distrustError{err: e, back: back.url(), client: name}
+	return &distrustError{err: e, back: back.reply, client: name}
 }

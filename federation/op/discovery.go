@@ -48,7 +48,7 @@ func describe(t federation.Tenant) metadata {
 		Issuer: t.Issuer, Authorization: t.URL("/authorize"), Token: t.URL("/token"), Userinfo: t.URL("/userinfo"),
 		JWKS: t.URL("/jwks"), Revocation: t.URL("/revoke"), EndSession: t.URL("/end_session"),
 		Scopes:        []string{"openid", "profile", "email", "address", "phone", offlineAccess},
-		ResponseTypes: []string{"code"}, ResponseModes: []string{"query"},
+		ResponseTypes: []string{"code"}, ResponseModes: responseModes(),
 		Grants: []string{grantCode, grantRefresh}, Subjects: []string{"public"},
 		IDTokenAlgs: []string{string(federation.RS256), string(federation.ES256)},
 		TokenAuth:   auth, RevocationAuth: auth, ChallengeMethods: []string{"S256"}, ClaimTypes: []string{"normal"},

@@ -44,6 +44,10 @@
 //   - An upstream that cannot be reached or refuses is an error at the
 //     redirect URI. One whose answer is not to be believed gets a page: the
 //     user should know, and decide whether to go back.
+//   - A response comes in the query or, with response_mode=form_post, by a form that
+//     the browser posts: every answer of such a request, also an error, also
+//     from the pages. Its page runs one script, which its policy names by hash, and
+//     has a button where none runs. An answer that is posted is never in an address.
 //   - Redirect URIs are compared byte by byte, also those on a loopback address:
 //     the port that RFC 8252 §7.3 lets a native application choose is not free.
 //   - Scopes that are unknown or that the client may not have are left out (Core

@@ -43,11 +43,12 @@ type logoutPage struct{ Client, Account, Action, Proof string }
 type signedOutPage struct{ Already bool }
 
 // errorPage has, beside what is wrong, at most one way on: back to the client,
-// or to sign out.
+// by a link or, with Fields, by a form, or to sign out.
 type errorPage struct {
 	Text, Code, Request string
 	Client              string
 	Back                template.URL
+	Fields              []field
 	SignOut             string
 }
 
@@ -57,7 +58,8 @@ func newPages() (*pages, error) {
 		return nil, err
 	}
 	all, err := template.New("").Funcs(template.FuncMap{
-		"style": func() template.CSS { return template.CSS(style) },
+		"style":  func() template.CSS { return template.CSS(style) },
+		"submit": func() template.JS { return submitScript },
 	}).ParseFS(pageFiles, "pages/*.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse pages: %w", err)

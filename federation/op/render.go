@@ -21,25 +21,19 @@ var (
 
 // redirectError is an error that may be told at a proven redirect URI.
 type redirectError struct {
-	to     string
-	state  string
-	issuer string
-	err    *federation.Error
+	reply
+	err *federation.Error
 }
 
 func (e *redirectError) Error() string { return e.err.Error() }
 func (e *redirectError) Unwrap() error { return e.err }
 
-// url is the error response of RFC 6749 §4.1.2.1 with iss (RFC 9207).
-func (e *redirectError) url() string {
-	return withParams(e.to, e.state, url.Values{"error": {string(e.err.Code)}, "error_description": {e.err.Description}, "iss": {e.issuer}})
-}
-
 // distrustError is an answer that is not to be believed: the user gets a page
 // that says so, with a way back to the application.
 type distrustError struct {
-	err          *federation.Error
-	back, client string
+	err    *federation.Error
+	back   reply
+	client string
 }
 
 func (e *distrustError) Error() string { return e.err.Error() }
@@ -107,22 +101,25 @@ func (h *Handler) page(d door) http.Handler {
 		e := public(err)
 		note(r, e)
 		if back, ok := errors.AsType[*redirectError](err); ok {
-			seeOther(w, back.url())
+			h.send(w, back.reply)
 			return
 		}
 		retryAfter(w, e)
 		p := errorPage{Text: e.Description, Code: string(e.Code), Request: wire.RequestInfoFrom(r.Context()).ID}
-		status := e.Status
+		status, target := e.Status, ""
 		if status == http.StatusNotFound || status == http.StatusMethodNotAllowed {
 			p.Code = "" // there was no protocol to speak
 		}
 		if d, ok := errors.AsType[*distrustError](err); ok {
-			p.Client, p.Back, status = d.client, link(d.back), http.StatusBadGateway
+			p.Client, status = d.client, http.StatusBadGateway
+			if p.Back = link(d.back.url()); d.back.form() {
+				p.Back, p.Fields, target = link(d.back.to), d.back.fields(), formTarget(d.back.to)
+			}
 		}
 		if l, ok := errors.AsType[*logoutError](err); ok {
 			p.SignOut = l.again
 		}
-		h.pages.write(w, status, "error", p, "")
+		h.pages.write(w, status, "error", p, target)
 	})
 }
 

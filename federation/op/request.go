@@ -27,13 +27,15 @@ const (
 // request is an authorization request whose client and redirect URI are
 // proven: there is no other way to one. It is what travels sealed.
 type request struct {
-	Client      string   `json:"c"`
-	RedirectURI string   `json:"r"`
-	State       string   `json:"s,omitempty"`
-	Nonce       string   `json:"n,omitempty"`
-	Challenge   string   `json:"pc,omitempty"`
-	Scopes      []string `json:"sc"`
-	Prompt      []string `json:"p,omitempty"`
+	Client      string `json:"c"`
+	RedirectURI string `json:"r"`
+	State       string `json:"s,omitempty"`
+	// Mode is how the response is to come; empty is in the query.
+	Mode      string   `json:"rm,omitempty"`
+	Nonce     string   `json:"n,omitempty"`
+	Challenge string   `json:"pc,omitempty"`
+	Scopes    []string `json:"sc"`
+	Prompt    []string `json:"p,omitempty"`
 	// MaxAge is in seconds; negative when there is none.
 	MaxAge    int      `json:"ma"`
 	LoginHint string   `json:"lh,omitempty"`
@@ -54,9 +56,12 @@ type request struct {
 // prompts says whether a prompt value was asked for.
 func (q request) prompts(value string) bool { return slices.Contains(q.Prompt, value) }
 
-// fail is an error that the relying party is told at its redirect URI.
-func (q request) fail(t federation.Tenant, err error) error {
-	return &redirectError{to: q.RedirectURI, state: q.State, issuer: t.Issuer, err: public(err)}
+// fail is an error that the relying party is told at its redirect URI (RFC 6749
+// §4.1.2.1).
+func (q request) fail(t federation.Tenant, err error) error { return q.failed(t, public(err)) }
+
+func (q request) failed(t federation.Tenant, e *federation.Error) *redirectError {
+	return &redirectError{reply: q.reply(t, url.Values{"error": {string(e.Code)}, "error_description": {e.Description}}), err: e}
 }
 
 // full is the request's address without what is secret or personal, as it was
@@ -67,6 +72,7 @@ func (q request) full(t federation.Tenant) string {
 	}
 	for name, value := range map[string]string{
 		"prompt": strings.Join(q.Prompt, " "), "acr_values": strings.Join(q.ACRValues, " "), "ui_locales": q.UILocales,
+		"response_mode": q.Mode,
 	} {
 		if value != "" {
 			shown.Set(name, value)
@@ -93,6 +99,9 @@ func (h *Handler) authorizeRequest(r *http.Request) (federation.Client, request,
 	client, err := h.proven(t, q)
 	if err != nil {
 		return client, q, err
+	}
+	if one(all, "response_mode") == modeFormPost {
+		q.Mode = modeFormPost // whatever else is wrong is told in this way
 	}
 	if problem == nil {
 		problem = h.read(r, client, all, &q)
@@ -163,8 +172,8 @@ func unsupported(all url.Values) error {
 		return federation.Fail(federation.InvalidRequest, "response_type is missing.")
 	case all.Get("response_type") != "code":
 		return federation.Fail(federation.UnsupportedResponseType, "Only the response type code is supported.")
-	case all.Has("response_mode") && all.Get("response_mode") != "query":
-		return federation.Fail(federation.InvalidRequest, "Only the response mode query is supported.")
+	case all.Has("response_mode") && !slices.Contains(responseModes(), all.Get("response_mode")):
+		return federation.Fail(federation.InvalidRequest, "Only the response modes query and form_post are supported.")
 	}
 	return nil
 }
