@@ -37,6 +37,14 @@ func Acquire(ctx context.Context, eng Engine, at Place, name, owner string, ttl 
 // lease is no longer this one.
 func (l Lease) Fence() Op { return Check(l.key, l.version) }
 
+// Key is the lease's record, to be read along with what somebody is about to act
+// on; Is says whether what was read is still this lease. Only the fence of a
+// write proves it, but who sees another lease can spare himself the attempt.
+func (l Lease) Key() Key { return l.key }
+
+// Is says whether a record that was read under Key is this lease.
+func (l Lease) Is(rec Record) bool { return rec.Version == l.version }
+
 // Renew extends the lease; ErrHeld when it was lost. The old value fences
 // nothing any more.
 func (l Lease) Renew(ctx context.Context, eng Engine, ttl time.Duration) (Lease, error) {

@@ -75,9 +75,9 @@ func (s *Stream) rest(live context.Context, pause time.Duration, news <-chan str
 }
 
 // step does one thing: it reads ahead, or passes by, or makes an attempt. The
-// cursor is looked at each time, right before anything is sent.
+// cursor and the lease are looked at each time, right before anything is sent.
 func (d *drive) step(live, held context.Context) (pause time.Duration, err error) {
-	row, err := d.row(held)
+	row, err := d.rowUnder(held, d.tenure)
 	if err != nil {
 		return 0, err
 	}

@@ -242,3 +242,25 @@ func TestStoppingAWorkerThatWaitsForTheLease(t *testing.T) {
 		}
 	})
 }
+
+// Who had nothing to do while the lease went to another sends nothing when there
+// is something: it looks, with the cursor, whether the lease is still its own.
+func TestAnIdleHolderNoticesThatItsLeaseIsAnothers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, k := newHouse(t), &sink{T: t}
+		h.drive("node", h.stream(k))
+		time.Sleep(soon)
+		h.happen(wanted, 1)
+		time.Sleep(soon)
+		h.steal()
+		h.happen(wanted, 1)
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if n := k.count(); n != 1 {
+			t.Errorf("%d events were sent, one of them under another's lease", n)
+		}
+		if h.logs.count("delivery lease was lost") != 1 {
+			t.Error("nothing is said of a lost lease")
+		}
+	})
+}

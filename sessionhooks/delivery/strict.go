@@ -167,6 +167,27 @@ func (s *Stream) row(ctx context.Context) (store.Row[Cursor], error) {
 	return row, err
 }
 
+// rowUnder is the cursor's record, and in the same read a look at the lease under
+// which it is about to be acted upon: store.ErrHeld where that is another's by
+// now, of which a holder that had nothing to write knows nothing yet.
+func (s *Stream) rowUnder(ctx context.Context, t *tenure) (store.Row[Cursor], error) {
+	lease := t.lent()
+	recs, err := s.o.Engine.GetAll(ctx, s.cursors.Key(s.o.Place, s.o.Name), lease.Key())
+	if err != nil {
+		return store.Row[Cursor]{}, err
+	}
+	if !lease.Is(recs[1]) {
+		if _, err := t.current(ctx, lease); err != nil {
+			return store.Row[Cursor]{}, err
+		}
+	}
+	row, err := s.cursors.Row(recs[0])
+	if errors.Is(err, store.ErrNotFound) {
+		err = nil
+	}
+	return row, err
+}
+
 func (s *Stream) write(row store.Row[Cursor]) store.Op {
 	if row.Version == 0 {
 		return s.cursors.Create(s.o.Place, s.o.Name, row.Value, time.Time{})

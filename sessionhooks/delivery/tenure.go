@@ -184,6 +184,13 @@ func (t *tenure) doubt() {
 	}
 }
 
+// lent is the lease as it was last renewed, whether or not it is lost.
+func (t *tenure) lent() store.Lease {
+	t.lock()
+	defer t.unlock()
+	return t.lease
+}
+
 // current is the lease that guards a write. Where a write under it has met a
 // conflict, and it was not renewed since, its fence is tried by itself: that
 // tells a lost lease from a record that has moved.

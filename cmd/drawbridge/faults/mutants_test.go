@@ -84,6 +84,7 @@ func remembered(s *Stream, w *Worker, t *tenure, f *feed) *drive {
 		}}, []oracle.Rule{oracle.O4, oracle.O2}, loseLeases},
 		{mutant{"missing fence", []edit{
 			{"federation/store/lease.go", "func (l Lease) Fence() Op { return Check(l.key, l.version) }", `func (l Lease) Fence() Op { return Drop(Key{Partition: l.key.Partition, Kind: "nothing", ID: l.owner}) }`},
+			{"federation/store/lease.go", "func (l Lease) Is(rec Record) bool { return rec.Version == l.version }", "func (l Lease) Is(Record) bool { return true }"},
 			{"federation/store/lease.go", "Replace(l.key, l.version, []byte(l.owner), next.Expires)", "Put(l.key, []byte(l.owner), next.Expires)"},
 		}}, []oracle.Rule{oracle.O4, oracle.O3}, loseLeases},
 		{mutant{"reused position", []edit{
