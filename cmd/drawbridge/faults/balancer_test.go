@@ -35,10 +35,12 @@ func newBalancer(nodes []*node, management bool) *balancer {
 	return b
 }
 
-// watch looks which nodes are ready until stop is closed, as a balancer does.
+// watch looks which nodes are ready until stop is closed, as a balancer does: one
+// that does not say so twice running is not.
 func (b *balancer) watch(stop <-chan struct{}) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
+	missed := make([]int, len(b.nodes))
 	for {
 		select {
 		case <-stop:
@@ -46,7 +48,10 @@ func (b *balancer) watch(stop <-chan struct{}) {
 		case <-tick.C:
 		}
 		for i, n := range b.nodes {
-			b.ready[i].Store(n.ready())
+			if missed[i]++; n.ready() {
+				missed[i] = 0
+			}
+			b.ready[i].Store(missed[i] < 2)
 		}
 	}
 }
