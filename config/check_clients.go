@@ -19,6 +19,7 @@ func (c *checker) clients(cfg *Config) {
 		c.clientUpstreams(path, client, upstreams, inTenant)
 		c.clientSecrets(path, client)
 		c.clientURIs(path, client)
+		c.clientLogout(path, client)
 		c.clientGrants(path, client)
 		c.clientClaims(path, client, hooks)
 	}

@@ -41,6 +41,16 @@ type Client struct {
 	HookContextCustomParams []string `yaml:"hook_context_custom_params" validate:"dive,param"`
 	// Users who signed in longer ago than this sign in again, unless the request says otherwise. Whole seconds; 0s always.
 	DefaultMaxAge *time.Duration `yaml:"default_max_age" otherwise:"no limit"`
+	// Where it takes logout tokens: it is told that a session has ended that it took part in, also when the user is not there. https, or http on a loopback address.
+	BackchannelLogoutURI string `yaml:"backchannel_logout_uri" validate:"omitempty,weburl"`
+	// It needs `sid` in logout tokens. They always have it.
+	BackchannelLogoutSessionRequired bool `yaml:"backchannel_logout_session_required" default:"false"`
+	// What the user's browser loads, in a frame, when the user signs out. Scheme, host and port are those of one of its redirect URIs.
+	FrontchannelLogoutURI string `yaml:"frontchannel_logout_uri" validate:"omitempty,weburl"`
+	// It needs `iss` and `sid` added to that address. They always are.
+	FrontchannelLogoutSessionRequired bool `yaml:"frontchannel_logout_session_required" default:"false"`
+	// The ends of sessions that it is told of.
+	LogoutOn []string `yaml:"logout_on" default:"LOGOUT DESTROY MAX_TIMEOUT" validate:"min=1,dive,oneof=LOGOUT DESTROY MAX_TIMEOUT IDLE_TIMEOUT"`
 	// What is said to this client about a user.
 	Claims ClientClaims `yaml:"claims"`
 }

@@ -52,6 +52,8 @@ type Client struct {
 	HookParams []string
 	// HookContext is passed to the hook and wins over parameters.
 	HookContext map[string][]string
+	// Logout says how it hears of sessions that have ended.
+	Logout ClientLogout
 	// Pipeline says what is said about the client's users.
 	Pipeline *claims.Pipeline
 }

@@ -25,9 +25,15 @@ const (
 
 // Visit is a relying party's part in a session.
 type Visit struct {
-	Client string    `json:"client"`
-	First  time.Time `json:"first"`
-	Last   time.Time `json:"last"`
+	Client string `json:"client"`
+	// Subject is the sub that the client knows the person as; empty in sessions
+	// of before it was kept.
+	Subject string `json:"subject,omitempty"`
+	// Pending says that the user was asked to agree and has not: the client was
+	// told nothing yet, and is not told of the end either.
+	Pending bool      `json:"pending,omitempty"`
+	First   time.Time `json:"first"`
+	Last    time.Time `json:"last"`
 }
 
 // Session is one signed-in browser: one person, one login per upstream.
@@ -104,15 +110,29 @@ func (s Session) WithLogin(l Login) Session {
 	return s
 }
 
-// WithVisit is the session with a relying party's visit noted.
-func (s Session) WithVisit(client string, at time.Time) Session {
+// WithVisit is the session with a relying party's visit noted: v says whose it
+// is, and what is new of it.
+func (s Session) WithVisit(v Visit, at time.Time) Session {
 	s.Clients = slices.Clone(s.Clients)
 	for i := range s.Clients {
-		if s.Clients[i].Client == client {
-			s.Clients[i].Last = at
-			return s
+		had := &s.Clients[i]
+		if had.Client != v.Client {
+			continue
 		}
+		had.Last, had.Pending = at, had.Pending && v.Pending
+		if v.Subject != "" {
+			had.Subject = v.Subject
+		}
+		return s
 	}
-	s.Clients = append(s.Clients, Visit{Client: client, First: at, Last: at})
+	v.First, v.Last = at, at
+	s.Clients = append(s.Clients, v)
 	return s
+}
+
+// Knows says whether a visit is noted already with all that it says.
+func (s Session) Knows(v Visit) bool {
+	return slices.ContainsFunc(s.Clients, func(had Visit) bool {
+		return had.Client == v.Client && (v.Subject == "" || had.Subject == v.Subject) && (v.Pending || !had.Pending)
+	})
 }

@@ -104,8 +104,8 @@ func TestDeadline(t *testing.T) {
 // TestSessionIsAValue: what With… returns shares nothing with what it came from.
 func TestSessionIsAValue(t *testing.T) {
 	at := time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC)
-	first := Session{}.WithLogin(Login{Upstream: "a", Subject: "1"}).WithVisit("shop", at)
-	second := first.WithLogin(Login{Upstream: "b"}).WithLogin(Login{Upstream: "a", Subject: "2"}).WithVisit("shop", at.Add(time.Hour)).WithVisit("post", at)
+	first := Session{}.WithLogin(Login{Upstream: "a", Subject: "1"}).WithVisit(Visit{Client: "shop"}, at)
+	second := first.WithLogin(Login{Upstream: "b"}).WithLogin(Login{Upstream: "a", Subject: "2"}).WithVisit(Visit{Client: "shop"}, at.Add(time.Hour)).WithVisit(Visit{Client: "post"}, at)
 	if l, _ := first.Login("a"); l.Subject != "1" || len(first.Logins) != 1 || !first.Clients[0].Last.Equal(at) {
 		t.Errorf("%+v", first)
 	}

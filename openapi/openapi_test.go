@@ -82,8 +82,8 @@ func TestEveryTenantPathHasItsTwin(t *testing.T) {
 		}
 		twins++
 	}
-	if twins != 9 {
-		t.Errorf("%d paths with a tenant, want 9", twins)
+	if twins != 10 {
+		t.Errorf("%d paths with a tenant, want 10", twins)
 	}
 }
 

@@ -114,7 +114,8 @@ func (a *announcer) claimRefused(c federation.Change) ([]store.Op, error) {
 }
 
 // sessionEnded is the event, a sign-out event where the user asked for it, and
-// one delivery for each webhook that the session has pinned and that wants it.
+// one delivery for each webhook that the session has pinned and that wants it,
+// and for each relying party that is to be told.
 func (a *announcer) sessionEnded(c federation.Change) ([]store.Op, error) {
 	e := sessionhooks.Event{
 		ID: sessionhooks.NewID(), Stream: sessionhooks.StreamSession, Type: sessionhooks.SessionEnded, Tenant: c.Tenant.ID, Owner: c.Tenant.UUID,
@@ -135,7 +136,11 @@ func (a *announcer) sessionEnded(c federation.Change) ([]store.Op, error) {
 			Occurred: c.At, Created: c.Detected, Next: c.Detected,
 		})...)
 	}
-	if c.Cause != federation.Logout {
+	farewells, err := a.farewells(c, e.ID)
+	if err != nil {
+		return nil, err
+	}
+	if ops = append(ops, farewells...); c.Cause != federation.Logout {
 		return ops, nil
 	}
 	more, err := a.event(c, sessionhooks.StreamUser, sessionhooks.UserSignedOut, c.Session.Person, map[string]any{"Metadata": a.metadata(c)})

@@ -93,6 +93,7 @@ func (a *App) mountAPI(api *mux.Router, r *revision) error {
 	deliveries, err := delivery.NewAPI(delivery.APIOptions{
 		Queue: a.queue, Engine: a.engine, Tenancy: tenancy, Log: a.log, Replayed: a.worker.Wake,
 		Webhooks: func(tenant string) []delivery.Described { return a.live.Load().described(tenant) },
+		Client:   func(tenant, id string) bool { _, ok := a.live.Load().registry.Client(tenant, id); return ok },
 		Places: func(slug string) ([]store.Place, bool) {
 			t, ok := a.tenant(slug)
 			return t.Places(), ok

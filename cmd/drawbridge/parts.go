@@ -29,7 +29,7 @@ import (
 const mails = "mail"
 
 // deliveryWorker is the one sender, together with those of other nodes: session
-// webhooks and mails.
+// webhooks, logout tokens and mails.
 func (a *App) deliveryWorker(cfg config.Config) (*delivery.Pool, error) {
 	webhooks := delivery.NewWebhookSender(delivery.WebhookOptions{
 		Webhook: func(tenant, id string) (*sessionhooks.Compiled, bool) { return a.live.Load().webhook(tenant, id) },
@@ -38,7 +38,7 @@ func (a *App) deliveryWorker(cfg config.Config) (*delivery.Pool, error) {
 	})
 	return delivery.NewPool(delivery.Options{
 		Engine: a.engine, Queue: a.queue, Node: nodeName(cfg), Log: a.log, Monotonic: monotonic(),
-		Senders: map[string]delivery.Sender{delivery.SessionWebhooks: webhooks, mails: a.sendMail},
+		Senders: map[string]delivery.Sender{delivery.SessionWebhooks: webhooks, delivery.LogoutTokens: a.logoutTokens(cfg), mails: a.sendMail},
 		Observe: delivery.Observer{Attempt: a.metrics.Attempt, Delivered: a.metrics.Delivered},
 	}, a.engine.Layout())
 }

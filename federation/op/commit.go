@@ -85,14 +85,20 @@ func (p *signInPlan) session(ctx context.Context) (federation.Session, []store.O
 		if p.v.fresh {
 			login = &p.v.login
 		}
-		return p.h.o.Sessions.PlanResume(ctx, p.t, *p.v.held, p.v.client.ID, login, origin(p.r))
+		return p.h.o.Sessions.PlanResume(ctx, p.t, *p.v.held, p.visit(), login, origin(p.r))
 	}
 	started, ops, err := p.h.o.Sessions.PlanBegin(ctx, p.t, session.Begin{
-		ID: p.id, Person: p.who, Login: p.v.login, Client: p.v.client.ID, Request: origin(p.r),
+		ID: p.id, Person: p.who, Login: p.v.login, Client: p.v.client.ID, Subject: p.grant.Subject, Asks: p.asks, Request: origin(p.r),
 		LoginURL: p.t.URL("/authorize"), FullLoginURL: p.v.request.full(p.t), SuccessURL: p.v.request.RedirectURI, Replaces: p.v.held,
 	})
 	p.started = &started
 	return started.Session, ops, err
+}
+
+// visit is the client's part in the session, noted with the code: a client that
+// has not redeemed it yet is told of the session's end too.
+func (p *signInPlan) visit() federation.Visit {
+	return federation.Visit{Client: p.v.client.ID, Subject: p.grant.Subject, Pending: p.asks}
 }
 
 // tell adds the events of the sign-in.

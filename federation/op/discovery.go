@@ -38,6 +38,13 @@ type metadata struct {
 	RequestParameter bool     `json:"request_parameter_supported"`
 	RequestURI       bool     `json:"request_uri_parameter_supported"`
 	IssParameter     bool     `json:"authorization_response_iss_parameter_supported"`
+	metadataLogout
+}
+
+// metadataLogout is OpenID Connect Back-Channel Logout 1.0 §2.1.
+type metadataLogout struct {
+	Backchannel        bool `json:"backchannel_logout_supported"`
+	BackchannelSession bool `json:"backchannel_logout_session_supported"`
 }
 
 // describe is what a tenant offers. It is cheap enough to be made for each
@@ -56,6 +63,7 @@ func describe(t federation.Tenant) metadata {
 			"name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile", "picture", "website",
 			"gender", "birthdate", "zoneinfo", "locale", "updated_at", "email", "email_verified", "address", "phone_number", "phone_number_verified"},
 		Prompts: []string{"none", "login", "consent", "select_account"}, ClaimsParameter: true, IssParameter: true,
+		metadataLogout: metadataLogout{Backchannel: true, BackchannelSession: true},
 	}
 }
 

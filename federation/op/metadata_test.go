@@ -31,7 +31,8 @@ func TestDiscovery(t *testing.T) {
 			t.Fatalf("%d %v", res.status, res.header)
 		}
 		meta := object(t, res.page)
-		if meta["issuer"] != issuer || meta["request_uri_parameter_supported"] != false || meta["authorization_response_iss_parameter_supported"] != true {
+		if meta["issuer"] != issuer || meta["request_uri_parameter_supported"] != false || meta["authorization_response_iss_parameter_supported"] != true ||
+			meta["backchannel_logout_supported"] != true || meta["backchannel_logout_session_supported"] != true {
 			t.Errorf("%s", res.page)
 		}
 		allowed := registered()

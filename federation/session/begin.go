@@ -18,9 +18,12 @@ type Begin struct {
 	ID     ID
 	Person federation.Person
 	Login  federation.Login
-	// Client is the relying party that is told of the session, if any.
-	Client  string
-	Request federation.Request
+	// Client is the relying party that is told of the session, if any, Subject
+	// the sub that it knows the person as. Asks says that the user has to agree
+	// first.
+	Client, Subject string
+	Asks            bool
+	Request         federation.Request
 	// The addresses of federation.Session; none may hold a secret.
 	LoginURL, FullLoginURL, SuccessURL string
 	Level                              int
@@ -121,7 +124,7 @@ func (m *Manager) fresh(t federation.Tenant, b Begin, now time.Time) (federation
 		LoginURL: b.LoginURL, FullLoginURL: b.FullLoginURL, SuccessURL: b.SuccessURL,
 	}
 	if b.Client != "" {
-		s = s.WithVisit(b.Client, now)
+		s = s.WithVisit(federation.Visit{Client: b.Client, Subject: b.Subject, Pending: b.Asks}, now)
 	}
 	return s, nil
 }
@@ -150,16 +153,11 @@ func inherit(s, old federation.Session) federation.Session {
 			s = s.WithLogin(l)
 		}
 	}
-	visits := slices.Clone(old.Clients)
-	for _, v := range s.Clients {
-		i := slices.IndexFunc(visits, func(w federation.Visit) bool { return w.Client == v.Client })
-		if i < 0 {
-			visits = append(visits, v)
-			continue
-		}
-		visits[i].Last = v.Last
+	mine := s.Clients
+	s.Clients = old.Clients
+	for _, v := range mine {
+		s = s.WithVisit(v, v.Last)
 	}
-	s.Clients = visits
 	return s
 }
 

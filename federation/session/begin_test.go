@@ -214,7 +214,7 @@ func (h *house) resume(held Held, client string, l *federation.Login) federation
 
 func (h *house) tryResume(held Held, client string, l *federation.Login) (s federation.Session, err error) {
 	_, err = store.Update(h.t.Context(), h.eng, func(ctx context.Context) (ops []store.Op, err error) {
-		s, ops, err = h.PlanResume(ctx, h.org, held, client, l, federation.Request{})
+		s, ops, err = h.PlanResume(ctx, h.org, held, federation.Visit{Client: client}, l, federation.Request{})
 		return ops, err
 	})
 	return s, err

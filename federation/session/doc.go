@@ -81,5 +81,8 @@
 // # Refused
 //
 // Package session does not know persons: blocked or deleted ones are kept out
-// by the commit that signs in. It does not tell relying parties anything.
+// by the commit that signs in. It does not tell relying parties anything: it
+// knows which of them had a code for the session, and the Planner tells them in
+// the commit of the end. One that the user was asked about and has not allowed
+// is Pending, and hears nothing.
 package session

@@ -249,7 +249,7 @@ func TestResume(t *testing.T) {
 func TestResumeFencesItsCommit(t *testing.T) {
 	h := open(t)
 	st := h.begin("ada")
-	_, ops, err := h.PlanResume(t.Context(), h.org, h.live(st.Session.ID), "shop", nil, federation.Request{})
+	_, ops, err := h.PlanResume(t.Context(), h.org, h.live(st.Session.ID), federation.Visit{Client: "shop"}, nil, federation.Request{})
 	if err != nil {
 		t.Fatal(err)
 	}

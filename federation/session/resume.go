@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/drawbridge-id/drawbridge/federation"
@@ -16,8 +15,9 @@ import (
 // no effect, so it belongs inside store.Update. ErrNotFound when the session is
 // over or another has taken its place. Where nothing is worth writing it only
 // checks that the session is still there when the commit is made. Nothing is
-// announced: the sign-in itself is the caller's to tell.
-func (m *Manager) PlanResume(ctx context.Context, t federation.Tenant, h Held, client string, login *federation.Login, _ federation.Request) (federation.Session, []store.Op, error) {
+// announced: the sign-in itself is the caller's to tell. A visit that is pending
+// is not worth noting.
+func (m *Manager) PlanResume(ctx context.Context, t federation.Tenant, h Held, v federation.Visit, login *federation.Login, _ federation.Request) (federation.Session, []store.Op, error) {
 	row, err := m.current(ctx, t, h)
 	if err != nil {
 		return federation.Session{}, nil, err
@@ -30,12 +30,12 @@ func (m *Manager) PlanResume(ctx context.Context, t federation.Tenant, h Held, c
 	if over(s, now) {
 		return federation.Session{}, nil, ErrNotFound
 	}
-	known := client == "" || slices.ContainsFunc(s.Clients, func(v federation.Visit) bool { return v.Client == client })
+	known := v.Client == "" || v.Pending || s.Knows(v)
 	if known && login == nil && !stale(s, now) {
 		return s, []store.Op{m.sessions.Check(row.Place, s.ID, row.Version)}, nil
 	}
-	if client != "" {
-		s = s.WithVisit(client, now)
+	if v.Client != "" && (!v.Pending || s.Knows(v)) {
+		s = s.WithVisit(v, now)
 	}
 	if login != nil {
 		s = s.WithLogin(*login)

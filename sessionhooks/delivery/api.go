@@ -33,6 +33,8 @@ type APIOptions struct {
 	Tenancy wire.Tenancy
 	// Webhooks are the session webhooks of a tenant, as configured.
 	Webhooks func(tenant string) []Described
+	// Client says whether a relying party is one of the tenant's.
+	Client func(tenant, id string) bool
 	// Replayed hears that a delivery was made due again.
 	Replayed func()
 	// Log takes the audit lines.
@@ -44,8 +46,8 @@ type API struct{ o APIOptions }
 
 // NewAPI makes the door.
 func NewAPI(o APIOptions) (*API, error) {
-	if o.Queue == nil || o.Engine == nil || o.Places == nil || o.Order == nil || o.Webhooks == nil || o.Log == nil || o.Tenancy.Known == nil || o.Tenancy.Slug == nil {
-		return nil, errors.New("delivery: the door needs queue, engine, tenants, webhooks and logger")
+	if o.Queue == nil || o.Engine == nil || o.Places == nil || o.Order == nil || o.Webhooks == nil || o.Client == nil || o.Log == nil || o.Tenancy.Known == nil || o.Tenancy.Slug == nil {
+		return nil, errors.New("delivery: the door needs queue, engine, tenants, webhooks, clients and logger")
 	}
 	if o.Replayed == nil {
 		o.Replayed = func() {}
@@ -61,7 +63,8 @@ func (a *API) Mount(r *mux.Router) {
 			r.Handle(base+path, a.endpoint(scope, op)).Methods(methods...).Name(name)
 		}
 		on("listSessionWebhooks", "/session-webhooks", ScopeRead, a.webhooks, http.MethodGet, http.MethodHead)
-		on("listDeliveries", "/session-webhooks/{id:[^/]*}/deliveries", ScopeRead, a.list, http.MethodGet, http.MethodHead)
+		on("listDeliveries", "/session-webhooks/{id:[^/]*}/deliveries", ScopeRead, a.list(SessionWebhooks), http.MethodGet, http.MethodHead)
+		on("listLogoutDeliveries", "/clients/{id:[^/]*}/logout-deliveries", ScopeRead, a.list(LogoutTokens), http.MethodGet, http.MethodHead)
 		on("getDelivery", "/deliveries/{delivery:[^/]*}", ScopeRead, a.get, http.MethodGet, http.MethodHead)
 		on("replayDelivery", "/deliveries/{delivery:[^/]*}/replay", ScopeReplay, a.replay, http.MethodPost)
 	}
@@ -116,7 +119,14 @@ func (a *API) webhooks(w http.ResponseWriter, r *http.Request, at places, _ wire
 	return wire.WriteJSON(w, http.StatusOK, webhookPage{Items: all, Order: a.o.Order(at.tenant())})
 }
 
-func (a *API) list(w http.ResponseWriter, r *http.Request, at places, _ wire.Caller) error {
+// list shows what one sender has for one target.
+func (a *API) list(sender string) operation {
+	return func(w http.ResponseWriter, r *http.Request, at places, _ wire.Caller) error {
+		return a.listOf(w, r, at, sender)
+	}
+}
+
+func (a *API) listOf(w http.ResponseWriter, r *http.Request, at places, sender string) error {
 	id, err := wire.Var(r, "id")
 	if err != nil {
 		return err
@@ -136,12 +146,12 @@ func (a *API) list(w http.ResponseWriter, r *http.Request, at places, _ wire.Cal
 	case p.Has("after") && !strings.HasPrefix(p["after"], id+"_"):
 		return wire.Malformed("malformed_query", "The next of the page before is expected.").In("after")
 	}
-	jobs, next, err := at.list(r.Context(), a.o.Queue, id, state, p["after"], n)
+	jobs, next, err := at.list(r.Context(), a.o.Queue, sender, id, state, p["after"], n)
 	if err != nil {
 		return err
 	}
 	if len(jobs) == 0 && next == "" {
-		if err := a.known(r.Context(), at, id); err != nil {
+		if err := a.known(r.Context(), at, sender, id); err != nil {
 			return err
 		}
 	}
@@ -152,15 +162,20 @@ func (a *API) list(w http.ResponseWriter, r *http.Request, at places, _ wire.Cal
 	return wire.WriteJSON(w, http.StatusOK, page)
 }
 
-// known refuses a webhook that is not configured. One that was removed is known
-// as long as it has deliveries.
-func (a *API) known(ctx context.Context, at places, id string) error {
-	if slices.ContainsFunc(a.o.Webhooks(at.tenant()), func(d Described) bool { return d.ID == id }) {
+// known refuses a webhook or a client that is not configured. One that was
+// removed is known as long as it has deliveries.
+func (a *API) known(ctx context.Context, at places, sender, id string) error {
+	missing := wire.NotFound("webhook_not_found", "Session webhook not found")
+	configured := slices.ContainsFunc(a.o.Webhooks(at.tenant()), func(d Described) bool { return d.ID == id })
+	if sender == LogoutTokens {
+		missing, configured = wire.NotFound("client_not_found", "Client not found"), a.o.Client(at.tenant(), id)
+	}
+	if configured {
 		return nil
 	}
-	first, _, err := at.list(ctx, a.o.Queue, id, "", "", 1)
+	first, _, err := at.list(ctx, a.o.Queue, sender, id, "", "", 1)
 	if err == nil && len(first) == 0 {
-		err = wire.NotFound("webhook_not_found", "Session webhook not found")
+		return missing
 	}
 	return err
 }
@@ -170,7 +185,7 @@ func (a *API) get(w http.ResponseWriter, r *http.Request, at places, _ wire.Call
 	if err != nil {
 		return err
 	}
-	j, err := at.any(func(at store.Place) (Job, error) { return a.o.Queue.Get(r.Context(), at, SessionWebhooks, id) })
+	j, err := at.any(func(at store.Place, sender string) (Job, error) { return a.o.Queue.Get(r.Context(), at, sender, id) })
 	if err != nil {
 		return err
 	}
@@ -189,7 +204,9 @@ func (a *API) replay(w http.ResponseWriter, r *http.Request, at places, c wire.C
 	if err != nil {
 		return err
 	}
-	j, err := at.any(func(at store.Place) (Job, error) { return a.o.Queue.Replay(r.Context(), at, SessionWebhooks, id, now) })
+	j, err := at.any(func(at store.Place, sender string) (Job, error) {
+		return a.o.Queue.Replay(r.Context(), at, sender, id, now)
+	})
 	if err != nil {
 		return err
 	}

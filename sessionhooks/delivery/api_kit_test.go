@@ -45,6 +45,9 @@ func openDoor(t *testing.T) *door {
 		Places: func(tenant string) ([]store.Place, bool) {
 			return []store.Place{d.bolt.Layout().Place(tenant)}, tenant != "ghost"
 		},
+		Client: func(tenant, id string) bool {
+			return tenant == "default" && (id == "shop" || id == "https://rp.example/a_b")
+		},
 		Order: func(string) string { return "tenant" },
 		Tenancy: wire.Tenancy{
 			Known: func(slug string) bool { return slug == "default" || slug == "other" || slug == "ghost" },

@@ -15,11 +15,14 @@ type places []store.Place
 
 func (p places) tenant() string { return p[0].Tenant }
 
-// any asks one place after the other until one has the job.
-func (p places) any(ask func(store.Place) (Job, error)) (j Job, err error) {
+// any asks one place after the other until one has the job: a webhook's, or else
+// a client's of the same name, which no uuid lets happen.
+func (p places) any(ask func(at store.Place, sender string) (Job, error)) (j Job, err error) {
 	for _, at := range p {
-		if j, err = ask(at); !errors.Is(err, ErrNoJob) {
-			break
+		for _, sender := range []string{SessionWebhooks, LogoutTokens} {
+			if j, err = ask(at, sender); !errors.Is(err, ErrNoJob) {
+				return j, err
+			}
 		}
 	}
 	return j, err
@@ -27,9 +30,9 @@ func (p places) any(ask func(store.Place) (Job, error)) (j Job, err error) {
 
 // list is Queue.List over all places, in the order of the ids. A place that was
 // not read to its end bounds the page: beyond, it may have jobs that come first.
-func (p places) list(ctx context.Context, q *Queue, target string, state State, after string, n int) (jobs []Job, next string, err error) {
+func (p places) list(ctx context.Context, q *Queue, sender, target string, state State, after string, n int) (jobs []Job, next string, err error) {
 	for _, at := range p {
-		some, end, err := q.List(ctx, at, SessionWebhooks, target, state, after, n)
+		some, end, err := q.List(ctx, at, sender, target, state, after, n)
 		if err != nil {
 			return nil, "", err
 		}

@@ -47,7 +47,7 @@ func TestDeliveriesOfSeveralPlacesAreOneList(t *testing.T) {
 	for _, n := range []int{1, 7, 100} {
 		var got []string
 		for after, more := "", true; more; more = after != "" {
-			jobs, next, err := all.list(t.Context(), q, "crm", Pending, after, n)
+			jobs, next, err := all.list(t.Context(), q, SessionWebhooks, "crm", Pending, after, n)
 			if err != nil || len(jobs) > n || next != "" && next <= after {
 				t.Fatalf("%d jobs, next %q after %q, %v", len(jobs), next, after, err)
 			}
@@ -61,12 +61,12 @@ func TestDeliveriesOfSeveralPlacesAreOneList(t *testing.T) {
 		}
 	}
 	for _, id := range ids[:10] {
-		j, err := all.any(func(at store.Place) (Job, error) { return q.Get(t.Context(), at, SessionWebhooks, id) })
+		j, err := all.any(func(at store.Place, sender string) (Job, error) { return q.Get(t.Context(), at, sender, id) })
 		if err != nil || j.ID != id {
 			t.Errorf("%s: %v", id, err)
 		}
 	}
-	if _, err := all.any(func(at store.Place) (Job, error) { return q.Get(t.Context(), at, SessionWebhooks, "crm_none") }); !errors.Is(err, ErrNoJob) {
+	if _, err := all.any(func(at store.Place, sender string) (Job, error) { return q.Get(t.Context(), at, sender, "crm_none") }); !errors.Is(err, ErrNoJob) {
 		t.Errorf("a job that is nowhere: %v", err)
 	}
 }

@@ -28,8 +28,10 @@ type deliveryPage struct {
 
 // shown is a job as the API shows it: what was sent is not part of it.
 type shown struct {
-	ID       string         `json:"id"`
-	Webhook  string         `json:"webhook"`
+	ID string `json:"id"`
+	// Webhook or Client is who is told.
+	Webhook  string         `json:"webhook,omitempty"`
+	Client   string         `json:"client,omitempty"`
 	Event    string         `json:"event"`
 	Type     string         `json:"type"`
 	Session  string         `json:"session,omitempty"`
@@ -52,9 +54,14 @@ type shownAttempt struct {
 
 func show(j Job) shown {
 	s := shown{
-		ID: j.ID, Webhook: j.Target, Event: j.Event, Type: j.Kind, Session: j.About, State: j.State, Failed: j.Failed,
+		ID: j.ID, Event: j.Event, Type: j.Kind, Session: j.About, State: j.State, Failed: j.Failed,
 		Occurred: j.Occurred.UTC(), Created: j.Created.UTC(), Next: utc(j.Next), Finished: utc(j.Finished),
 		Attempts: make([]shownAttempt, 0, len(j.Attempts)),
+	}
+	if j.Sender == LogoutTokens {
+		s.Client = j.Target
+	} else {
+		s.Webhook = j.Target
 	}
 	for _, a := range j.Attempts {
 		s.Attempts = append(s.Attempts, shownAttempt{

@@ -60,7 +60,7 @@ func TestEveryRouteIsDocumented(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || routes != 8 {
+	if err != nil || routes != 10 {
 		t.Errorf("%d routes, %v", routes, err)
 	}
 }
@@ -177,5 +177,44 @@ func TestAListWithFewMatchesIsBounded(t *testing.T) {
 	_, told = d.call("reader", "GET", "/v1/session-webhooks/crm/deliveries?state=dead&after="+next)
 	if items := told["items"].([]any); len(items) != 1 || items[0].(map[string]any)["id"] != last || told["next"] != nil {
 		t.Errorf("then %v", told)
+	}
+}
+
+// TestDeliveriesToClients: what relying parties were told is found by the
+// client, whatever its id looks like, and by its own id beside the webhooks'.
+func TestDeliveriesToClients(t *testing.T) {
+	d := openDoor(t)
+	const odd = "https://rp.example/a_b"
+	enqueue := func(sender, target string) string {
+		now := time.Now()
+		ops := d.queue.Enqueue(d.at, delivery.Job{Sender: sender, Target: target, Event: defaultUUID, Kind: "DESTROY", About: "sid-1", Occurred: now, Created: now, Next: now})
+		d.commit(ops...)
+		_, id, _ := strings.Cut(ops[0].Key.Local(), "/")
+		return id
+	}
+	mine, longer, hook := enqueue(delivery.LogoutTokens, odd), enqueue(delivery.LogoutTokens, odd+"_c"), enqueue(delivery.SessionWebhooks, "crm")
+	status, told := d.call("reader", "GET", "/v1/clients/"+url.PathEscape(odd)+"/logout-deliveries?state=pending")
+	items, _ := told["items"].([]any)
+	if status != 200 || len(items) != 1 {
+		t.Fatalf("%d %v", status, told)
+	}
+	if item := items[0].(map[string]any); item["id"] != mine || item["client"] != odd || item["webhook"] != nil {
+		t.Errorf("%v", item)
+	}
+	for id, who := range map[string]string{mine: "client", longer: "client", hook: "webhook"} {
+		if status, told := d.call("reader", "GET", "/v1/deliveries/"+url.PathEscape(id)); status != 200 || told["id"] != id || told[who] == nil {
+			t.Errorf("%s: %d %v", id, status, told)
+		}
+		if status, _ := d.call("platform", "POST", "/v1/tenants/default/deliveries/"+url.PathEscape(id)+"/replay"); status != 202 {
+			t.Errorf("%s: replay answers %d", id, status)
+		}
+	}
+	for who, want := range map[string]int{"platform": 200, "other": 404, "users": 403} {
+		if status, _ := d.call(who, "GET", "/v1/clients/shop/logout-deliveries"); status != want {
+			t.Errorf("%s: %d, want %d", who, status, want)
+		}
+	}
+	if status, _ := d.call("reader", "GET", "/v1/session-webhooks/shop/deliveries"); status != 404 {
+		t.Errorf("a client is no webhook: %d", status)
 	}
 }

@@ -1,5 +1,5 @@
-// Package delivery sends what must not get lost: session webhooks, mails, and
-// whatever else a Sender can send. It is the only sender there is.
+// Package delivery sends what must not get lost: session webhooks, logout tokens
+// to relying parties, mails, and whatever else a Sender can send. It is the only sender there is.
 //
 // # Two policies, one engine
 //
@@ -78,6 +78,10 @@
 //     that are not allowed are not.
 //   - webhook-id is the job's ID and not the event's: two webhooks that one
 //     receiver is told of must not look like a repetition. A replay has the same.
+//   - A logout token is made anew for each attempt: relying parties remember jti,
+//     and it lives for two minutes while an outage may last a day. 200 and 204
+//     mean that the relying party has done it (OpenID Connect Back-Channel Logout
+//     1.0 §2.8), and so does every other 2xx; 400 is its refusal, which is final.
 //   - A failed attempt after which nothing could be recorded does not count; the
 //     job is tried again five seconds later.
 //   - A stream's Seek to another place wins over the attempt under way; its Stop

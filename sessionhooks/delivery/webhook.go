@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"maps"
 	"net/http"
 	"time"
@@ -16,14 +15,6 @@ import (
 
 // SessionWebhooks is the name of the Sender of session webhooks.
 const SessionWebhooks = "session_webhook"
-
-const (
-	// maxAnswer is how much of a receiver's answer is read, and drainTime for how
-	// long, so that the connection can be used again. What it says does not
-	// matter, nor does it matter whether it ends.
-	maxAnswer = 16 << 10
-	drainTime = time.Second
-)
 
 // WebhookOptions are what the sender of session webhooks is made of. All but
 // Refused and Observe are required.
@@ -45,45 +36,34 @@ type WebhookOptions struct {
 // Each request carries webhook-id, the job's ID, and webhook-timestamp, so that
 // a receiver can tell a second arrival.
 func NewWebhookSender(o WebhookOptions) Sender {
-	if o.Refused == nil {
-		o.Refused = func(error) bool { return false }
-	}
-	client := *o.Client
-	client.Transport = staying{client.Transport}
-	o.Client = &client
-	return func(ctx context.Context, at store.Place, j Job) Outcome {
-		hook, ok := o.Webhook(at.Tenant, j.Target)
-		if !ok {
-			return Outcome{Verdict: Reject, Reason: "webhook_removed"}
-		}
-		values, err := valuesOf(ctx, o.Log, at, j)
-		if err != nil {
-			return Outcome{Verdict: Retry, Reason: "store", Cause: err}
-		}
-		rendered, err := hook.Render(values)
-		if err != nil {
-			return Outcome{Verdict: Reject, Reason: "render", Cause: err}
-		}
-		o.Observe.missing(j.Target, rendered.Missing)
-		return post(ctx, o, j, rendered)
-	}
+	return NewPostSender(PostOptions{Client: o.Client, Now: o.Now, Refused: o.Refused, Request: o.request})
 }
 
-// staying is a transport whose answers lead nowhere: a redirect is an answer
-// like others, however its Location is written.
-type staying struct{ base http.RoundTripper }
-
-// RoundTrip implements http.RoundTripper.
-func (s staying) RoundTrip(r *http.Request) (*http.Response, error) {
-	base := s.base
-	if base == nil {
-		base = http.DefaultTransport
+// request renders what one attempt sends.
+func (o WebhookOptions) request(ctx context.Context, at store.Place, j Job) (*http.Request, Outcome) {
+	hook, ok := o.Webhook(at.Tenant, j.Target)
+	if !ok {
+		return nil, Outcome{Verdict: Reject, Reason: "webhook_removed"}
 	}
-	res, err := base.RoundTrip(r)
-	if res != nil {
-		res.Header.Del("Location")
+	values, err := valuesOf(ctx, o.Log, at, j)
+	if err != nil {
+		return nil, Outcome{Verdict: Retry, Reason: "store", Cause: err}
 	}
-	return res, err
+	r, err := hook.Render(values)
+	if err != nil {
+		return nil, Outcome{Verdict: Reject, Reason: "render", Cause: err}
+	}
+	o.Observe.missing(j.Target, r.Missing)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.URL, bytes.NewReader(r.Body))
+	if err != nil {
+		return nil, Outcome{Verdict: Reject, Reason: "render", Cause: errors.New("rendered address is not valid")}
+	}
+	maps.Copy(req.Header, r.Header)
+	if req.Header.Get("User-Agent") == "" {
+		req.Header.Set("User-Agent", "Drawbridge-Webhook")
+	}
+	sessionhooks.Sign(req.Header, j.ID, o.Now(), r.Body)
+	return req, Outcome{}
 }
 
 // valuesOf reads the session's values from the event's data. Where they were
@@ -105,33 +85,4 @@ func valuesOf(ctx context.Context, log *sessionhooks.Log, at store.Place, j Job)
 		return sessionhooks.NewValues(map[sessionhooks.Property]string{sessionhooks.PropertyWebhookEventType: j.Kind}, nil), nil
 	}
 	return *told.Values, nil
-}
-
-func post(ctx context.Context, o WebhookOptions, j Job, r sessionhooks.Rendered) Outcome {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.URL, bytes.NewReader(r.Body))
-	if err != nil {
-		return Outcome{Verdict: Reject, Reason: "render", Cause: errors.New("rendered address is not valid")}
-	}
-	maps.Copy(req.Header, r.Header)
-	if req.Header.Get("User-Agent") == "" {
-		req.Header.Set("User-Agent", "Drawbridge-Webhook")
-	}
-	sessionhooks.Sign(req.Header, j.ID, o.Now(), r.Body)
-	res, err := o.Client.Do(req)
-	if err != nil {
-		out := Judge(0, err)
-		if o.Refused(err) {
-			out.Verdict, out.Reason = Reject, "address_refused"
-		}
-		return out
-	}
-	defer res.Body.Close()
-	slow := time.AfterFunc(drainTime, cancel)
-	defer slow.Stop()
-	_, _ = io.CopyN(io.Discard, res.Body, maxAnswer) // the status has said it all
-	out := Judge(res.StatusCode, nil)
-	out.RetryAfter = RetryAfter(res.Header, o.Now())
-	return out
 }
