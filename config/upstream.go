@@ -20,6 +20,8 @@ type Upstream struct {
 	TokenEndpointAuthMethod string `yaml:"token_endpoint_auth_method" default:"client_secret_basic" validate:"oneof=client_secret_basic client_secret_post"`
 	// The scopes to ask for; `openid` is one of them.
 	Scopes []string `yaml:"scopes" default:"openid profile email" validate:"min=1,dive,scope"`
+	// How it sends the browser back to us: with its answer in the address, or in a form that its page posts, which leaves no code in logs and histories.
+	ResponseMode string `yaml:"response_mode" default:"query" validate:"oneof=query form_post"`
 	// The mail domains it speaks for, exactly these and no subdomains. Used to choose the upstream for an address, and as its authority over addresses.
 	Domains []string `yaml:"domains" validate:"dive,domain"`
 	// Whether it is believed about addresses within its `domains` only, or about `any`.

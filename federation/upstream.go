@@ -2,6 +2,7 @@ package federation
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -29,7 +30,13 @@ type Attempt struct {
 	UILocales string
 	// MaxAge is in seconds; negative when not asked for.
 	MaxAge int
+	// At is when the relying party asked: what had to be new or recent is
+	// measured from there, however long the user took.
+	At time.Time
 }
+
+// Anew says whether the user had to authenticate anew (prompt=login).
+func (a Attempt) Anew() bool { return slices.Contains(a.Prompt, "login") }
 
 // Callback is the upstream's answer at our redirect URI.
 type Callback struct {
@@ -51,6 +58,23 @@ type Connector interface {
 	// Exchange turns the answer into a verified login.
 	Exchange(ctx context.Context, a Attempt, cb Callback) (Login, error)
 }
+
+// Rechecker is a Connector that can ask its upstream again about a login, while
+// the user is away (DESIGN decision 16).
+type Rechecker interface {
+	// Recheck is the login with what the upstream says now. Who the user is, and
+	// when and how they authenticated, stays. The error is ErrGone where the
+	// upstream stands by the login no longer, ErrNothingToCheck where there is
+	// nothing to ask with, and an *Error as of Exchange for everything else. The
+	// login that comes with an error has the tokens that are good from now on.
+	Recheck(ctx context.Context, l Login) (Login, error)
+}
+
+// What a Rechecker finds out.
+var (
+	ErrGone           = errors.New("the upstream stands by the login no longer")
+	ErrNothingToCheck = errors.New("the upstream left nothing to check the login with")
+)
 
 // SubjectMode says what a relying party sees as sub.
 type SubjectMode string
@@ -128,7 +152,12 @@ type Login struct {
 	AMR      []string  `json:"amr,omitempty"`
 	// IDToken is the raw token, the hint for the upstream's end of session.
 	IDToken string `json:"id_token,omitempty"`
-	// RefreshToken of the upstream, where it gave one.
-	RefreshToken string    `json:"refresh_token,omitempty"`
-	At           time.Time `json:"at"`
+	// AuthTimeUntold: the upstream did not say when, AuthTime is a guess.
+	AuthTimeUntold bool `json:"auth_time_untold,omitempty"`
+	// RefreshToken of the upstream, where it gave one. AccessToken is good until
+	// AccessExpires, or for a time that nobody said.
+	RefreshToken  string    `json:"refresh_token,omitempty"`
+	AccessToken   string    `json:"access_token,omitempty"`
+	AccessExpires time.Time `json:"access_expires,omitzero"`
+	At            time.Time `json:"at"`
 }

@@ -138,8 +138,18 @@ func (b *builder) connector(u config.Upstream, egress []netip.Prefix, client *ht
 	oidc, err := upstream.New(upstream.Options{
 		ID: u.ID, Issuer: u.Issuer, ClientID: u.ClientID, ClientSecret: federation.Secret(u.ClientSecret.Reveal()),
 		AuthMethod: federation.AuthMethod(u.TokenEndpointAuthMethod), Scopes: u.Scopes, HTTP: client, Now: b.now, Log: b.log,
+		ResponseMode: responseMode(u.ResponseMode),
 	})
 	return connector{made: u, egress: egress, oidc: oidc}, err
+}
+
+// responseMode is what an upstream is asked for: the default of the protocol
+// needs no word.
+func responseMode(configured string) string {
+	if configured == "query" {
+		return ""
+	}
+	return configured
 }
 
 // webhook finds a tenant's session webhook in its newest revision.

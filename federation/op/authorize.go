@@ -102,6 +102,8 @@ func (h *Handler) satisfies(login federation.Login, q request) bool {
 		return false
 	case q.MaxAge == 0:
 		return false // the same as prompt=login, however clocks differ
+	case q.MaxAge > 0 && login.AuthTimeUntold:
+		return false // the upstream says it where it is asked for it
 	case q.MaxAge > 0 && h.o.Now().Sub(authenticated(login)) > time.Duration(q.MaxAge)*time.Second:
 		return false
 	case q.unmet(login):
@@ -190,6 +192,7 @@ func (tx transaction) attempt(t federation.Tenant, state string) federation.Atte
 	a := federation.Attempt{
 		State: state, Nonce: tx.Nonce, Verifier: tx.Verifier, RedirectURI: t.URL("/callback/" + url.PathEscape(tx.Upstream)),
 		LoginHint: tx.Request.LoginHint, ACRValues: tx.Request.ACRValues, UILocales: tx.Request.UILocales, MaxAge: tx.Request.MaxAge,
+		At: tx.Request.At,
 	}
 	for _, p := range []string{"login", "select_account"} {
 		if tx.Request.prompts(p) {

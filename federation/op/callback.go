@@ -20,14 +20,47 @@ const authSkew = time.Minute
 // made up an address.
 var errNoUpstream = federation.Fail(federation.AccessDenied, "This application's users cannot come from that identity provider.")
 
-// callback is where upstreams send the browser back to.
+// answer is what an upstream sends the browser back with.
+type answer struct {
+	State            string `json:"s,omitempty"`
+	Code             string `json:"c,omitempty"`
+	Issuer           string `json:"i,omitempty"`
+	Error            string `json:"e,omitempty"`
+	ErrorDescription string `json:"d,omitempty"`
+}
+
+const sealAnswer = "answer "
+
+// callback is where upstreams send the browser back to: by GET, or by a form
+// that the upstream's page posts (OAuth 2.0 Form Post Response Mode). That one
+// comes without the cookie of its transaction, and takes a detour.
 func (h *Handler) callback(w http.ResponseWriter, r *http.Request) error {
-	all, err := query(r, "state", "code", "iss", "error", "error_description")
+	all, err := params(r, "state", "code", "iss", "error", "error_description")
 	if err != nil {
 		return err
 	}
-	state := all.Get("state")
-	tx, err := h.take(w, r, state, atUpstream)
+	a := answer{State: all.Get("state"), Code: all.Get("code"), Issuer: all.Get("iss"), Error: all.Get("error"), ErrorDescription: all.Get("error_description")}
+	if r.Method == http.MethodPost {
+		if _, err := r.Cookie(transactionName(tenantOf(r), a.State)); err != nil {
+			at := "/callback/" + mux.Vars(r)["upstream"]
+			return h.detour(w, r, at+"/continue", sealAnswer+at, a)
+		}
+	}
+	return h.answered(w, r, a)
+}
+
+// continueCallback goes on with an answer that an upstream's page had posted.
+func (h *Handler) continueCallback(w http.ResponseWriter, r *http.Request) error {
+	var a answer
+	if err := h.arrive(r, sealAnswer+"/callback/"+mux.Vars(r)["upstream"], &a); err != nil {
+		return err
+	}
+	return h.answered(w, r, a)
+}
+
+// answered judges an upstream's answer and completes the sign-in.
+func (h *Handler) answered(w http.ResponseWriter, r *http.Request, a answer) error {
+	tx, err := h.take(w, r, a.State, atUpstream)
 	if err != nil {
 		return err
 	}
@@ -47,11 +80,12 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request) error {
 		return q.fail(t, errNoUpstream)
 	}
 	wire.RequestInfoFrom(r.Context()).Note(slog.String("client", client.ID), slog.String("upstream", u.ID))
-	login, err := u.Connector.Exchange(r.Context(), tx.attempt(t, state), federation.Callback{
-		Code: all.Get("code"), Issuer: all.Get("iss"), Error: all.Get("error"), ErrorDescription: all.Get("error_description"),
+	login, err := u.Connector.Exchange(r.Context(), tx.attempt(t, a.State), federation.Callback{
+		Code: a.Code, Issuer: a.Issuer, Error: a.Error, ErrorDescription: a.ErrorDescription,
 	})
 	login.Claims = u.Believe(login.Claims)
-	if err == nil && q.prompts("login") && login.AuthTime.Before(q.At.Add(-authSkew)) {
+	login.AccessToken = "" // nobody uses it later
+	if err == nil && q.prompts("login") && (login.AuthTimeUntold || login.AuthTime.Before(q.At.Add(-authSkew))) {
 		err = federation.Fail(federation.LoginRequired, "The identity provider did not authenticate the user anew.")
 	}
 	if err != nil {

@@ -64,7 +64,8 @@
 //     ignored, whatever it looks like. Secrets in the query are never read.
 //   - A request that another site posts comes without cookies (SameSite=Lax).
 //     It is sealed into an address of ours, and the browser sent there, so that
-//     authorization and logout by POST find the session as those by GET do.
+//     authorization and logout by POST find the session as those by GET do, and
+//     an answer that an upstream has its page post finds its transaction.
 //   - HEAD is answered where GET changes nothing.
 //   - The browser's cookie, not the hint, is the authority at end_session; a
 //     hint that names the very session spares the user the question.

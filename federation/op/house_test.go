@@ -223,7 +223,9 @@ type setup struct {
 	late     bool
 	change   func(*federation.Client)
 	upstream func(*federation.Upstream)
-	hook     func(*hook.Options)
+	// connector changes how upstreams are connected.
+	connector func(*upstream.Options)
+	hook      func(*hook.Options)
 }
 
 // configure makes a registry, also again for a configuration that changed.
@@ -249,9 +251,9 @@ func (h *house) configure(s *setup) {
 	}
 	var ups []federation.Upstream
 	for _, t := range tenants {
-		ups = append(ups, h.upstream(t.ID, "corp", h.corp, "corp.example"))
+		ups = append(ups, h.upstream(s, t.ID, "corp", h.corp, "corp.example"))
 		if s.two {
-			ups = append(ups, h.upstream(t.ID, "partner", h.partner, "partner.example"))
+			ups = append(ups, h.upstream(s, t.ID, "partner", h.partner, "partner.example"))
 		}
 	}
 	if s.upstream != nil {
@@ -270,12 +272,16 @@ func (h *house) configure(s *setup) {
 	h.registry.Store(r)
 }
 
-func (h *house) upstream(tenant, id string, p *upstreamtest.Provider, domain string) federation.Upstream {
+func (h *house) upstream(s *setup, tenant, id string, p *upstreamtest.Provider, domain string) federation.Upstream {
 	h.t.Helper()
-	c, err := upstream.New(upstream.Options{
+	o := upstream.Options{
 		ID: id, Issuer: p.URL, ClientID: p.ClientID, ClientSecret: federation.Secret(p.ClientSecret),
 		Scopes: []string{"openid", "email"}, HTTP: &http.Client{Timeout: 10 * time.Second}, Now: h.clock.now, Log: slog.New(slog.DiscardHandler),
-	})
+	}
+	if s.connector != nil {
+		s.connector(&o)
+	}
+	c, err := upstream.New(o)
 	must(h.t, err)
 	return federation.Upstream{ID: id, Tenant: tenant, Name: "The " + id, Issuer: p.URL, Connector: c, Domains: []string{domain},
 		Subject: federation.SubjectOwn, EmailFrom: []string{"email"}, CustomerFrom: []string{"customer_id", "sub"}}

@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/oauth2"
-
 	"github.com/drawbridge-id/drawbridge/federation"
 	"github.com/drawbridge-id/drawbridge/federation/upstream/upstreamtest"
 )
@@ -101,11 +99,11 @@ func TestWithdrawnKeysAreForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	back := walk(t, c, attempt())
-	token, err := c.oauth(c.cache.old(), attempt()).Exchange(t.Context(), back.Code, oauth2.VerifierOption(attempt().Verifier))
+	got, err := c.caller.redeem(t.Context(), c.cache.old().meta.Token, attempt(), back.Code)
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, _ := token.Extra("id_token").(string)
+	raw := got.id
 	verify := func() error { _, err := c.cache.old().verifier.Verify(t.Context(), raw); return err }
 	p.Rotate()
 	clock.advance(keysLife - time.Second)

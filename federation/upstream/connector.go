@@ -26,6 +26,9 @@ type Options struct {
 	AuthMethod federation.AuthMethod
 	// Scopes are asked for; openid is added where it is missing.
 	Scopes []string
+	// ResponseMode is asked for: "query", "form_post", or empty to say nothing,
+	// which is query (OAuth 2.0 Multiple Response Types §2.1).
+	ResponseMode string
 	// HTTP is the guarded client; bodies are bounded here.
 	HTTP *http.Client
 	Now  func() time.Time
@@ -36,9 +39,10 @@ type Options struct {
 
 // OIDC is a connector to one OpenID provider.
 type OIDC struct {
-	o     Options
-	http  *http.Client
-	cache discovery
+	o      Options
+	http   *http.Client
+	caller caller
+	cache  discovery
 }
 
 // New makes a connector. It asks nothing of the provider.
@@ -57,6 +61,7 @@ func New(o Options) (*OIDC, error) {
 		o.Skew = time.Minute
 	}
 	c := &OIDC{o: o, http: bounded(o.HTTP)}
+	c.caller = caller{http: c.http, id: o.ClientID, secret: o.ClientSecret, method: o.AuthMethod}
 	c.cache = discovery{fetch: c.discover, now: o.Now}
 	return c, nil
 }
@@ -81,8 +86,12 @@ func (c *OIDC) AuthURL(ctx context.Context, a federation.Attempt) (string, error
 	add("login_hint", a.LoginHint)
 	add("acr_values", strings.Join(a.ACRValues, " "))
 	add("ui_locales", a.UILocales)
-	if a.MaxAge >= 0 {
+	add("response_mode", c.o.ResponseMode)
+	switch {
+	case a.MaxAge >= 0:
 		add("max_age", strconv.Itoa(a.MaxAge))
+	case a.Anew():
+		add("max_age", "0") // or it need not say when that was (Core §2, auth_time)
 	}
 	return c.oauth(p, a).AuthCodeURL(a.State, params...), nil
 }
@@ -112,17 +121,12 @@ func (c *OIDC) EndSessionURL(ctx context.Context, idTokenHint, back, state strin
 }
 
 func (c *OIDC) oauth(p *provider, a federation.Attempt) *oauth2.Config {
-	style := oauth2.AuthStyleInHeader
-	if c.o.AuthMethod == federation.AuthPost {
-		style = oauth2.AuthStyleInParams
-	}
 	scopes := c.o.Scopes
 	if !contains(scopes, "openid") {
 		scopes = append([]string{"openid"}, scopes...)
 	}
 	return &oauth2.Config{
-		ClientID: c.o.ClientID, ClientSecret: c.o.ClientSecret.Reveal(), RedirectURL: a.RedirectURI, Scopes: scopes,
-		Endpoint: oauth2.Endpoint{AuthURL: p.meta.Authorization, TokenURL: p.meta.Token, AuthStyle: style},
+		ClientID: c.o.ClientID, RedirectURL: a.RedirectURI, Scopes: scopes, Endpoint: oauth2.Endpoint{AuthURL: p.meta.Authorization},
 	}
 }
 

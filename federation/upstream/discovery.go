@@ -34,6 +34,7 @@ type metadata struct {
 	EndSession    string   `json:"end_session_endpoint"`
 	JWKS          string   `json:"jwks_uri"`
 	Algs          []string `json:"id_token_signing_alg_values_supported"`
+	UserinfoAlgs  []string `json:"userinfo_signing_alg_values_supported"`
 	IssInAnswer   bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
@@ -41,6 +42,7 @@ type metadata struct {
 type provider struct {
 	meta     metadata
 	verifier *oidc.IDTokenVerifier
+	keys     *keySet
 	fetched  time.Time
 }
 
@@ -130,14 +132,11 @@ func (c *OIDC) discover(ctx context.Context) (*provider, error) {
 		return nil, distrust("discovery", err)
 	}
 	if old := c.cache.old(); old != nil && old.meta.JWKS == p.meta.JWKS && slices.Equal(old.meta.algs(), p.meta.algs()) {
-		p.verifier = old.verifier // with the keys it has fetched
+		p.verifier, p.keys = old.verifier, old.keys // with what was fetched
 		return p, nil
 	}
-	keys := &keySet{url: p.meta.JWKS, http: c.http, now: c.o.Now}
-	for _, alg := range p.meta.algs() {
-		keys.algs = append(keys.algs, jose.SignatureAlgorithm(alg))
-	}
-	p.verifier = oidc.NewVerifier(c.o.Issuer, keys, &oidc.Config{
+	p.keys = &keySet{url: p.meta.JWKS, http: c.http, now: c.o.Now, algs: josed(p.meta.algs())}
+	p.verifier = oidc.NewVerifier(c.o.Issuer, p.keys, &oidc.Config{
 		ClientID: c.o.ClientID, SupportedSigningAlgs: p.meta.algs(),
 		// A clock that is behind ours by less than the skew has not let the token expire.
 		Now: func() time.Time { return c.o.Now().Add(-c.o.Skew) },
@@ -175,14 +174,35 @@ func (m metadata) check(issuer string) error {
 	return nil
 }
 
-// algs are the announced ones that an ID token may be signed with here: never
-// none, never a MAC with a client secret.
+// algs are the announced ones that an ID token may be signed with here.
 func (m metadata) algs() []string {
-	accepted := []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.EdDSA}
 	if len(m.Algs) == 0 {
 		return []string{oidc.RS256} // the default of Discovery 1.0 §3
 	}
-	return slices.DeleteFunc(accepted, func(alg string) bool { return !slices.Contains(m.Algs, alg) })
+	return slices.DeleteFunc(accepted(), func(alg string) bool { return !slices.Contains(m.Algs, alg) })
+}
+
+// userinfoAlgs are those that userinfo may be signed with, which a provider
+// need not announce.
+func (m metadata) userinfoAlgs() []string {
+	if len(m.UserinfoAlgs) == 0 {
+		return accepted()
+	}
+	return slices.DeleteFunc(accepted(), func(alg string) bool { return !slices.Contains(m.UserinfoAlgs, alg) })
+}
+
+// accepted are the algorithms that a provider may sign with: never none, never
+// a MAC with a client secret.
+func accepted() []string {
+	return []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.EdDSA}
+}
+
+func josed(algs []string) []jose.SignatureAlgorithm {
+	out := make([]jose.SignatureAlgorithm, 0, len(algs))
+	for _, alg := range algs {
+		out = append(out, jose.SignatureAlgorithm(alg))
+	}
+	return out
 }
 
 var _ federation.Connector = (*OIDC)(nil)

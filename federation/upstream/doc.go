@@ -15,13 +15,22 @@
 //   - The ID token is checked as OpenID Connect Core 1.0 §3.1.3.7 says: issuer,
 //     audience, azp, signature by an asymmetric algorithm that the provider
 //     announced, exp, iat, nonce, and at_hash where there is one. Userinfo counts
-//     only if its sub is the ID token's.
+//     only if its sub is the ID token's; where it is a JWT, its signature, iss,
+//     aud and exp are held to the same.
+//   - What had to be new or recent says when it happened, measured from when it
+//     was asked for. prompt=login goes with max_age=0, since a provider need not
+//     say auth_time otherwise.
+//   - Aggregated and distributed claims are data: nothing in them is followed.
 //   - An answer of another issuer (RFC 9207) is refused before its code is used.
 //   - The whole bag of claims is kept. A document in which names fold together
 //     (`sub` beside `SUB`) is refused whole: go-oidc would read one of them as
 //     the other.
 //   - Keys are fetched again for an unknown key at most once per interval, also
-//     when that fails, and once an hour so that a withdrawn key is forgotten.
+//     when that fails, and once an hour so that a withdrawn key is forgotten. A
+//     provider that changes its keys the moment they were first fetched is heard.
+//   - A login can be asked about again (Recheck): by its refresh token, or by an
+//     access token that is still good. An ID token that comes with it must be
+//     about the same user and sign-in (Core §12.2).
 //   - What was fetched once serves on while the provider cannot be reached, or
 //     publishes nothing that could be used.
 //

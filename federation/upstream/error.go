@@ -1,10 +1,8 @@
 package upstream
 
 import (
-	"context"
 	"errors"
-
-	"golang.org/x/oauth2"
+	"net/http"
 
 	"github.com/drawbridge-id/drawbridge/federation"
 )
@@ -57,30 +55,31 @@ func refusal(cb federation.Callback) *federation.Error {
 
 // exchangeFailed tells a provider that is down from one that says no.
 func exchangeFailed(err error) *federation.Error {
-	answer, ok := errors.AsType[*oauth2.RetrieveError](err)
+	answer, ok := errors.AsType[*answerError](err)
 	switch {
-	case ok && answer.Response != nil && answer.Response.StatusCode >= 500:
-		return unreachable(cause(answer))
-	case ok && answer.ErrorCode == "invalid_grant":
-		return federation.Fail(federation.AccessDenied, "The identity provider did not accept its own code; please sign in again.").Because(cause(answer))
-	case ok:
-		return federation.Fail(federation.ServerError, "The identity provider refused the exchange of its code.").Because(cause(answer))
-	case errors.Is(err, context.Canceled):
+	case ok && answer.down():
 		return unreachable(err)
+	case ok && answer.spent():
+		return federation.Fail(federation.AccessDenied, "The identity provider did not accept its own code; please sign in again.").Because(err)
+	case ok:
+		return federation.Fail(federation.ServerError, "The identity provider refused the exchange of its code.").Because(err)
 	case errors.Is(err, errTooLarge):
 		return distrust("size", err)
+	case errors.Is(err, errGarbled):
+		return distrust("token answer", err)
 	default:
 		return unreachable(err)
 	}
 }
 
-// cause keeps of a token endpoint's answer what may be logged: not its body.
-func cause(e *oauth2.RetrieveError) error {
-	status := ""
-	if e.Response != nil {
-		status = e.Response.Status
-	}
-	return errors.New("token endpoint answered " + clip(status) + " " + clip(e.ErrorCode))
+// down: it may say something else another time.
+func (e *answerError) down() bool {
+	return e.status >= http.StatusInternalServerError || e.status == http.StatusTooManyRequests || e.code == string(federation.TemporarilyUnavailable)
+}
+
+// spent: what was shown to it counts no longer. GitHub has a word of its own.
+func (e *answerError) spent() bool {
+	return e.code == string(federation.InvalidGrant) || e.code == "bad_verification_code"
 }
 
 // brief is an error whose text repeats a stranger's words, clipped.

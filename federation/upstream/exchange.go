@@ -7,13 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
-	"golang.org/x/oauth2"
 
 	"github.com/drawbridge-id/drawbridge/claims"
 	"github.com/drawbridge-id/drawbridge/federation"
@@ -35,48 +33,57 @@ func (c *OIDC) Exchange(ctx context.Context, a federation.Attempt, cb federation
 	if cb.Code == "" {
 		return federation.Login{}, distrust("code", nil)
 	}
-	token, err := c.oauth(p, a).Exchange(context.WithValue(ctx, oauth2.HTTPClient, c.http), cb.Code, oauth2.VerifierOption(a.Verifier))
+	got, err := c.caller.redeem(ctx, p.meta.Token, a, cb.Code)
 	if err != nil {
 		return federation.Login{}, exchangeFailed(err)
 	}
-	raw, _ := token.Extra("id_token").(string)
-	if raw == "" {
+	if got.id == "" {
 		return federation.Login{}, distrust("id_token", errors.New("there is none"))
 	}
-	login, err := c.verify(ctx, p, a, raw, token.AccessToken)
+	token, bag, err := c.verify(ctx, p, got.id, got.access)
 	if err != nil {
 		return federation.Login{}, err
 	}
-	login.RefreshToken = token.RefreshToken
+	if subtle.ConstantTimeCompare([]byte(token.Nonce), []byte(a.Nonce)) != 1 {
+		return federation.Login{}, distrust("nonce", nil)
+	}
+	login := c.login(token, bag, got)
+	if err := c.fresh(login, a); err != nil {
+		return federation.Login{}, err
+	}
 	if p.meta.Userinfo == "" {
 		return login, nil
 	}
-	return c.withUserinfo(ctx, p, login, token.AccessToken)
+	return c.withUserinfo(ctx, p, login)
 }
 
-// verify holds an ID token to OpenID Connect Core 1.0 §3.1.3.7. The payload is
-// read strictly first: what folds together must not be read by anybody.
-func (c *OIDC) verify(ctx context.Context, p *provider, a federation.Attempt, raw, accessToken string) (federation.Login, error) {
+// verify holds an ID token to OpenID Connect Core 1.0 §3.1.3.7, but for the
+// nonce, which a refresh does not have. The payload is read strictly first: what
+// folds together must not be read by anybody.
+func (c *OIDC) verify(ctx context.Context, p *provider, raw, accessToken string) (*oidc.IDToken, claims.Set, error) {
 	bag, err := payload(raw)
 	if err != nil {
-		return federation.Login{}, distrust("payload", err)
+		return nil, nil, distrust("payload", err)
 	}
 	down := &outage{}
 	token, err := p.verifier.Verify(context.WithValue(ctx, outageKey{}, down), raw)
 	switch {
 	case down.cause != nil:
-		return federation.Login{}, unreachable(down.cause)
+		return nil, nil, unreachable(down.cause)
 	case err != nil:
-		return federation.Login{}, distrust("id_token", err)
+		return nil, nil, distrust("id_token", err)
 	}
-	if err := c.check(token, bag, a, accessToken); err != nil {
-		return federation.Login{}, err
-	}
+	return token, bag, c.check(token, bag, accessToken)
+}
+
+// login is what the ID token of a sign-in says.
+func (c *OIDC) login(token *oidc.IDToken, bag claims.Set, got tokens) federation.Login {
 	now := c.o.Now()
 	login := federation.Login{
 		Upstream: c.o.ID, Issuer: c.o.Issuer, Subject: token.Subject, Claims: bag,
-		AuthTime: now, IDToken: raw, At: now,
+		AuthTime: now, AuthTimeUntold: true, IDToken: got.id, At: now,
 	}
+	login = keep(login, got, now)
 	login.SID, _ = bag["sid"].(string)
 	login.ACR, _ = bag["acr"].(string)
 	if list, ok := bag["amr"].([]any); ok {
@@ -87,13 +94,26 @@ func (c *OIDC) verify(ctx context.Context, p *provider, a federation.Attempt, ra
 		}
 	}
 	if at, ok := instant(bag["auth_time"]); ok {
-		login.AuthTime = at
+		login.AuthTime, login.AuthTimeUntold = at, false
 	}
-	return login, c.fresh(login, a, bag)
+	return login
+}
+
+// keep puts tokens into a login. A refresh token that is not replaced stays
+// good (RFC 6749 §6).
+func keep(login federation.Login, got tokens, now time.Time) federation.Login {
+	if got.refresh != "" {
+		login.RefreshToken = got.refresh
+	}
+	login.AccessToken, login.AccessExpires = got.access, time.Time{}
+	if got.life > 0 {
+		login.AccessExpires = now.Add(got.life).UTC()
+	}
+	return login
 }
 
 // check is what go-oidc leaves to its caller.
-func (c *OIDC) check(token *oidc.IDToken, bag claims.Set, a federation.Attempt, accessToken string) error {
+func (c *OIDC) check(token *oidc.IDToken, bag claims.Set, accessToken string) error {
 	switch azp, has := bag["azp"]; {
 	case token.Subject == "" || len(token.Subject) > 255:
 		return distrust("sub", nil)
@@ -101,32 +121,11 @@ func (c *OIDC) check(token *oidc.IDToken, bag claims.Set, a federation.Attempt, 
 		return distrust("iat", nil)
 	case has && azp != c.o.ClientID || !has && len(token.Audience) > 1:
 		return distrust("azp", nil)
-	case subtle.ConstantTimeCompare([]byte(token.Nonce), []byte(a.Nonce)) != 1:
-		return distrust("nonce", nil)
 	}
 	if token.AccessTokenHash != "" {
 		if err := token.VerifyAccessToken(accessToken); err != nil {
 			return distrust("at_hash", err)
 		}
-	}
-	return nil
-}
-
-// fresh holds the provider to what was asked of it: a login that had to be new
-// or recent must say when it happened (OpenID Connect Core 1.0 §3.1.2.1).
-func (c *OIDC) fresh(login federation.Login, a federation.Attempt, bag claims.Set) error {
-	if a.MaxAge >= 0 {
-		oldest := c.o.Now().Add(-time.Duration(a.MaxAge)*time.Second - c.o.Skew)
-		if _, told := instant(bag["auth_time"]); !told || login.AuthTime.Before(oldest) {
-			return federation.Fail(federation.LoginRequired, "The identity provider did not authenticate the user recently enough.").
-				Because(&Distrust{Check: "auth_time"})
-		}
-	}
-	if login.AuthTime.After(c.o.Now().Add(c.o.Skew)) {
-		return distrust("auth_time", nil)
-	}
-	if len(a.ACRValues) > 0 && login.ACR != "" && !slices.Contains(a.ACRValues, login.ACR) {
-		c.o.Log.Info("upstream answered with another acr than asked for", "upstream", c.o.ID)
 	}
 	return nil
 }

@@ -14,9 +14,8 @@ import (
 )
 
 const (
-	// keysPause is the least time between two fetches of the keys, whether they
-	// went well or not: an unknown key asks for a new fetch, and anybody can
-	// invent an unknown key.
+	// keysPause is the least time between two fetches for an unknown key, whether
+	// they went well or not: anybody can invent an unknown key.
 	keysPause = 5 * time.Second
 	// keysLife is how long keys are believed before they are fetched again, so
 	// that one which the provider withdrew is not believed for ever. While that
@@ -42,6 +41,9 @@ type keySet struct {
 	flight singleflight.Group
 	known  atomic.Pointer[published]
 	failed atomic.Pointer[failure]
+	// asked is when keys were last fetched because they lacked one. Only a
+	// flight reads and writes it.
+	asked time.Time
 }
 
 type published struct {
@@ -58,13 +60,18 @@ type failure struct {
 // VerifySignature checks a JWS against the key it names, or against all keys
 // where it names none. A key that is not known is looked for once more.
 func (k *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
-	jws, err := jose.ParseSignedCompact(jwt, k.algs)
+	return k.verify(ctx, jwt, k.algs)
+}
+
+// verify is VerifySignature with the algorithms that are accepted.
+func (k *keySet) verify(ctx context.Context, jwt string, algs []jose.SignatureAlgorithm) ([]byte, error) {
+	jws, err := jose.ParseSignedCompact(jwt, algs)
 	if err != nil {
 		return nil, fmt.Errorf("parse signature: %w", err)
 	}
 	have := k.known.Load()
 	if have != nil && k.now().Sub(have.fetched) >= keysLife {
-		if fresh, err := k.refresh(ctx); err == nil {
+		if fresh, err := k.refresh(ctx, have); err == nil {
 			have = fresh
 		}
 	}
@@ -72,16 +79,21 @@ func (k *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error
 		if payload, ok := try(have.keys, jws); ok {
 			return payload, nil
 		}
-		if k.now().Sub(have.fetched) < keysPause {
-			return nil, errBadSignature
+	}
+	// Twice: the first flight may have begun before these keys were known.
+	for range 2 {
+		fresh, err := k.refresh(ctx, have)
+		if err != nil {
+			noteOutage(ctx, err)
+			return nil, err
 		}
-	}
-	if have, err = k.refresh(ctx); err != nil {
-		noteOutage(ctx, err)
-		return nil, err
-	}
-	if payload, ok := try(have.keys, jws); ok {
-		return payload, nil
+		if fresh == have {
+			break
+		}
+		have = fresh
+		if payload, ok := try(have.keys, jws); ok {
+			return payload, nil
+		}
 	}
 	return nil, errBadSignature
 }
@@ -100,17 +112,25 @@ func noteOutage(ctx context.Context, err error) {
 	}
 }
 
-// refresh fetches once for all who want it, at most once per keysPause, and goes
-// on when they give up.
-func (k *keySet) refresh(ctx context.Context) (*published, error) {
+// refresh fetches once for all who want it, and goes on when they give up. seen
+// is what the caller found wanting, nil where nothing was known. The first fetch
+// ever counts for nothing: a provider may change its keys right after it. From
+// then on keys that lack one are fetched again at most once per keysPause, and
+// the answer is what is known where it is too early for that.
+func (k *keySet) refresh(ctx context.Context, seen *published) (*published, error) {
 	result := k.flight.DoChan("keys", func() (any, error) {
-		now := k.now()
-		// Somebody's flight may have landed between a caller's look and this one.
-		if have := k.known.Load(); have != nil && now.Sub(have.fetched) < keysPause {
-			return have, nil
+		now, have := k.now(), k.known.Load()
+		if have != nil && have != seen {
+			return have, nil // somebody's flight landed meanwhile
 		}
 		if f := k.failed.Load(); f != nil && now.Sub(f.at) < keysPause {
 			return nil, f.err
+		}
+		if have != nil && now.Sub(have.fetched) < keysLife {
+			if now.Sub(k.asked) < keysPause {
+				return have, nil
+			}
+			k.asked = now
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keysTimeout)
 		defer cancel()
@@ -119,7 +139,7 @@ func (k *keySet) refresh(ctx context.Context) (*published, error) {
 			k.failed.Store(&failure{err: err, at: k.now()})
 			return nil, err
 		}
-		have := &published{keys: keys, fetched: k.now()}
+		have = &published{keys: keys, fetched: k.now()}
 		k.known.Store(have)
 		k.failed.Store(nil)
 		return have, nil

@@ -35,8 +35,9 @@ type Knobs struct {
 	Payload func(honest []byte) []byte
 	// Alg is RS256 (default), ES256, HS256 (signed with the client secret) or none.
 	Alg string
-	// ForeignKey signs with a key that is not published; NoKeyID leaves kid out.
-	ForeignKey, NoKeyID bool
+	// ForeignKey signs with a key that is not published; NoKeyID leaves kid out;
+	// RotateFirst changes the keys just before it signs.
+	ForeignKey, NoKeyID, RotateFirst bool
 	// Issuer is what discovery says instead of the truth.
 	Issuer string
 	// AnswerIssuer is the iss of the authorization answer; "-" for none.
@@ -51,6 +52,16 @@ type Knobs struct {
 	RawUserinfo string
 	// NoUserinfo leaves the endpoint out of the metadata.
 	NoUserinfo bool
+	// SignUserinfo answers userinfo as a JWT by RS256 or ES256, with the claims
+	// of Userinfo; UserinfoKey signs it with a key that is not published.
+	SignUserinfo string
+	UserinfoKey  bool
+	// Refresh is how refresh tokens are dealt with; Delays by path.
+	Refresh Refresh
+	// UserinfoDelay is how long userinfo takes.
+	UserinfoDelay time.Duration
+	// Meta is added to the metadata.
+	Meta map[string]any
 }
 
 // Provider is one running provider.
@@ -61,8 +72,12 @@ type Provider struct {
 	mu    sync.Mutex
 	knobs Knobs
 	codes map[string]url.Values
-	keys  []signing
-	hits  map[string]int
+	// access are the access tokens that count, as userinfo is shown them;
+	// refreshes the refresh tokens, with what their sign-in asked for.
+	access    map[string]bool
+	refreshes map[string]url.Values
+	keys      []signing
+	hits      map[string]int
 }
 
 type signing struct {
@@ -74,7 +89,8 @@ type signing struct {
 // New starts a provider that ends with the test.
 func New(t testing.TB) *Provider {
 	t.Helper()
-	p := &Provider{ClientID: "drawbridge", ClientSecret: "upstream-secret", codes: map[string]url.Values{}, hits: map[string]int{}}
+	p := &Provider{ClientID: "drawbridge", ClientSecret: "upstream-secret", codes: map[string]url.Values{}, hits: map[string]int{},
+		access: map[string]bool{}, refreshes: map[string]url.Values{}}
 	p.Rotate()
 	mux := http.NewServeMux()
 	for path, h := range map[string]http.HandlerFunc{
@@ -114,6 +130,13 @@ func (p *Provider) Rotate() {
 	p.keys = []signing{newKey(fmt.Sprint("key-", rand.Text()[:6]))}
 }
 
+// Join publishes one key more, which is not the one that signs.
+func (p *Provider) Join() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.keys = append(p.keys, newKey(fmt.Sprint("key-", rand.Text()[:6])))
+}
+
 func newKey(id string) signing {
 	r, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -145,6 +168,7 @@ func (p *Provider) discovery(w http.ResponseWriter, _ *http.Request) {
 		"id_token_signing_alg_values_supported":          []string{"RS256", "ES256"},
 		"authorization_response_iss_parameter_supported": true,
 	}
+	maps.Copy(meta, k.Meta)
 	if !k.NoUserinfo {
 		meta["userinfo_endpoint"] = p.URL + "/userinfo"
 	}
@@ -188,19 +212,17 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 		p.mu.Unlock()
 		out.Set("code", code)
 	}
+	if q.Get("response_mode") == "form_post" {
+		formPost(w, back.String(), out)
+		return
+	}
 	back.RawQuery = out.Encode()
 	http.Redirect(w, r, back.String(), http.StatusFound)
 }
 
 func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 	k := p.now()
-	if k.Delay > 0 {
-		select {
-		case <-time.After(k.Delay):
-		case <-r.Context().Done():
-			return
-		}
-	}
+	wait(r, k.Delay)
 	if k.TokenStatus != 0 {
 		answer(w, k.TokenStatus, map[string]string{"error": "server_error"})
 		return
@@ -208,6 +230,14 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 	id, secret, _ := r.BasicAuth()
 	if id == "" {
 		id, secret = r.PostFormValue("client_id"), r.PostFormValue("client_secret")
+	}
+	if r.PostFormValue("grant_type") == "refresh_token" {
+		if id != p.ClientID || secret != p.ClientSecret {
+			answer(w, http.StatusUnauthorized, map[string]string{"error": "invalid_client"})
+			return
+		}
+		p.refresh(w, k, r.PostFormValue("refresh_token"))
+		return
 	}
 	p.mu.Lock()
 	asked, known := p.codes[r.PostFormValue("code")]
@@ -221,8 +251,7 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 		base64.RawURLEncoding.EncodeToString(sum[:]) != asked.Get("code_challenge"):
 		answer(w, http.StatusBadRequest, map[string]string{"error": "invalid_grant"})
 	default:
-		answer(w, 0, map[string]any{"access_token": "at-" + rand.Text(), "token_type": "Bearer", "expires_in": 300,
-			"id_token": p.idToken(k, asked)})
+		answer(w, 0, p.issue(k, p.idToken(k, asked)))
 	}
 }
 
@@ -246,6 +275,9 @@ func (p *Provider) idToken(k Knobs, asked url.Values) string {
 
 func (p *Provider) sign(k Knobs, payload []byte) string {
 	p.mu.Lock()
+	if k.RotateFirst {
+		p.keys = []signing{newKey(fmt.Sprint("key-", rand.Text()[:6]))}
+	}
 	key := p.keys[0]
 	p.mu.Unlock()
 	if k.ForeignKey {
@@ -287,8 +319,18 @@ func (k Knobs) subject() string {
 	return k.Subject
 }
 
-func (p *Provider) userinfo(w http.ResponseWriter, _ *http.Request) {
+func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) {
 	k := p.now()
+	wait(r, k.UserinfoDelay)
+	token := r.Header.Get("Authorization")
+	p.mu.Lock()
+	good := p.access[token]
+	p.mu.Unlock()
+	if !good {
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+		answer(w, http.StatusUnauthorized, map[string]string{"error": "invalid_token"})
+		return
+	}
 	if k.RawUserinfo != "" {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(w, k.RawUserinfo)
@@ -296,6 +338,15 @@ func (p *Provider) userinfo(w http.ResponseWriter, _ *http.Request) {
 	}
 	body := map[string]any{"sub": k.subject(), "name": "Alice Liddell", "email": k.subject() + "@corp.example", "email_verified": true}
 	maps.Copy(body, k.Userinfo)
+	if k.SignUserinfo != "" {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			panic(err)
+		}
+		w.Header().Set("Content-Type", "application/jwt")
+		fmt.Fprint(w, p.sign(Knobs{Alg: k.SignUserinfo, ForeignKey: k.UserinfoKey, NoKeyID: k.NoKeyID}, raw))
+		return
+	}
 	answer(w, k.UserinfoStatus, body)
 }
 
