@@ -213,7 +213,7 @@ func sentinel(nodes int) topology {
 				from := time.Now()
 				old := group.Master()
 				group.CutReplication()
-				time.Sleep(300 * time.Millisecond) // the replicas fall behind
+				time.Sleep(800 * time.Millisecond) // the replicas fall behind, and somebody sees it
 				old.Kill()
 				group.RestoreReplication()
 				group.WaitFailover(t)
