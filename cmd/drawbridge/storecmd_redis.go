@@ -10,8 +10,8 @@ import (
 	"github.com/drawbridge-id/drawbridge/federation/store/redisstore"
 )
 
-// openServer opens a store that has a server of its own; partitions is what it
-// must have been, or is now, created with, or 0. A command waits for no
+// openServer opens a store that has a server of its own: one that must be there,
+// unless partitions is what it is created with. A command waits for no
 // replicas, and leaves the spools to the nodes that they belong to.
 func openServer(ctx context.Context, cfg config.Config, partitions int) (movable, error) {
 	if cfg.Store.Engine != "redis" {
@@ -22,7 +22,7 @@ func openServer(ctx context.Context, cfg config.Config, partitions int) (movable
 		return nil, err
 	}
 	o.Replicas, o.SpoolPath = 0, ""
-	if partitions != 0 {
+	if o.MustExist = partitions == 0; partitions != 0 {
 		o.Partitions = partitions
 	}
 	return redisstore.Open(ctx, o)

@@ -120,6 +120,9 @@ func (e *Engine) readMarker(ctx context.Context) (storeMarker, error) {
 	if err != nil {
 		return storeMarker{}, err
 	}
+	if raw == "" && e.o.MustExist {
+		return storeMarker{}, fmt.Errorf("no store with the prefix %q: %w", e.o.Prefix, store.ErrNotFound)
+	}
 	if raw == "" {
 		if err := e.mayCreate(ctx); err != nil {
 			return storeMarker{}, err

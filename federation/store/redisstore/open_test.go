@@ -254,3 +254,27 @@ func TestManyCreateOneStore(t *testing.T) {
 		t.Errorf("the log holds %v", events)
 	}
 }
+
+// A command that only looks must not leave a store behind.
+func TestAStoreThatMustExistIsNotCreated(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	o := withClock(hasty(server.Addr()))
+	o.MustExist = true
+	if _, err := redisstore.Open(t.Context(), o); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("an empty server answers %v", err)
+	}
+	if n := server.Do(t, "DBSIZE"); n != int64(0) {
+		t.Errorf("%v keys were made", n)
+	}
+	for _, must := range []bool{false, true} {
+		o.MustExist = must
+		e, err := redisstore.Open(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

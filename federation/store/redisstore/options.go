@@ -35,6 +35,8 @@ type Options struct {
 	// Partitions is the number that a new store is created with (default 16, at
 	// most 1,024). For a store that is there it must be the same number, or 0.
 	Partitions int
+	// MustExist refuses a server without a store; else one is created there.
+	MustExist bool
 	// Replicas is how many replicas must have a commit before it is answered
 	// with success. 0 is none.
 	Replicas int
