@@ -29,8 +29,8 @@ type Client struct {
 	ResponseTypes []string `yaml:"response_types" default:"code" validate:"min=1,dive,oneof=code"`
 	// The scopes it may ask for, separated by spaces.
 	Scope SpaceSeparated `yaml:"scope" otherwise:"openid profile email address phone, and offline_access where grant_types has refresh_token"`
-	// The signature of its ID tokens.
-	IDTokenSignedResponseAlg string `yaml:"id_token_signed_response_alg" default:"RS256" validate:"oneof=RS256 ES256"`
+	// The signature of its ID tokens. EdDSA is with Ed25519.
+	IDTokenSignedResponseAlg string `yaml:"id_token_signed_response_alg" default:"RS256" validate:"oneof=RS256 ES256 PS256 EdDSA"`
 	// The upstreams its users may choose from.
 	Upstreams []string `yaml:"upstreams" otherwise:"all of its tenant"`
 	// Whether users are asked before the client learns about them.

@@ -17,14 +17,20 @@ const (
 	AuthNone  AuthMethod = "none"
 )
 
-// SigningAlg is a JWS algorithm that ID tokens can be signed with.
+// SigningAlg is a JWS algorithm that we sign with.
 type SigningAlg string
 
-// The signing algorithms of ID tokens.
+// The signing algorithms. Every tenant has keys for the first two, and for the
+// others once a client of it asks for them.
 const (
 	RS256 SigningAlg = "RS256"
 	ES256 SigningAlg = "ES256"
+	PS256 SigningAlg = "PS256"
+	EdDSA SigningAlg = "EdDSA" // with Ed25519 (RFC 8037)
 )
+
+// SigningAlgs are all of them.
+func SigningAlgs() []SigningAlg { return []SigningAlg{RS256, ES256, PS256, EdDSA} }
 
 // Client is a relying party as configured, with the names of OpenID Connect
 // Dynamic Client Registration 1.0 §2.
@@ -63,6 +69,11 @@ func (c Client) MayUse(upstream string) bool { return slices.Contains(c.Upstream
 
 // MayGrant says whether the client may use a grant type.
 func (c Client) MayGrant(grant string) bool { return slices.Contains(c.GrantTypes, grant) }
+
+// signedWith are the algorithms of what the client is sent.
+func (c Client) signedWith() []SigningAlg {
+	return slices.DeleteFunc([]SigningAlg{c.IDTokenAlg}, func(alg SigningAlg) bool { return alg == "" })
+}
 
 // Public says whether the client has no secret.
 func (c Client) Public() bool { return c.AuthMethod == AuthNone }

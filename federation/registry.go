@@ -3,6 +3,7 @@ package federation
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -14,6 +15,8 @@ type Registry struct {
 	clients   map[name]Client
 	upstreams map[name]Upstream
 	order     map[string][]string
+	// algs are what the tenants' clients want to be signed with.
+	algs map[string][]SigningAlg
 	// served says which tenant is served where, hosts which hosts that names.
 	served map[address]string
 	hosts  map[string]bool
@@ -36,7 +39,7 @@ func NewRegistry(tenants []Tenant, upstreams []Upstream, clients []Client) (*Reg
 	r := &Registry{
 		tenants: make(map[string]Tenant), clients: make(map[name]Client),
 		upstreams: make(map[name]Upstream), order: make(map[string][]string),
-		served: make(map[address]string), hosts: make(map[string]bool),
+		served: make(map[address]string), hosts: make(map[string]bool), algs: make(map[string][]SigningAlg),
 	}
 	for _, t := range tenants {
 		if err := r.settle(t); err != nil {
@@ -55,6 +58,11 @@ func NewRegistry(tenants []Tenant, upstreams []Upstream, clients []Client) (*Reg
 			return nil, err
 		}
 		r.clients[name{c.Tenant, c.ID}] = c
+		for _, alg := range c.signedWith() {
+			if !slices.Contains(r.algs[c.Tenant], alg) {
+				r.algs[c.Tenant] = append(r.algs[c.Tenant], alg)
+			}
+		}
 	}
 	if len(r.upstreams) != len(upstreams) || len(r.clients) != len(clients) {
 		return nil, fmt.Errorf("an upstream or a client is there twice")
@@ -153,6 +161,9 @@ func (r *Registry) Client(tenant, id string) (Client, bool) {
 	c, ok := r.clients[name{tenant, id}]
 	return c, ok
 }
+
+// SigningAlgs are those that the clients of a tenant want to be signed with.
+func (r *Registry) SigningAlgs(tenant string) []SigningAlg { return r.algs[tenant] }
 
 // Upstream finds an upstream of a tenant.
 func (r *Registry) Upstream(tenant, id string) (Upstream, bool) {

@@ -125,6 +125,7 @@ func newOver(cfg config.Config, log *slog.Logger, open func(config.Config, *slog
 func (a *App) federation(cfg config.Config, sealer *store.Sealer, plan federation.Planner) (err error) {
 	if a.keys, err = token.NewKeyring(token.KeyringOptions{
 		Engine: a.engine, Sealer: sealer, Tenants: func() []federation.Tenant { return a.live.Load().registry.Tenants() }, Now: time.Now,
+		Algs:        func(t federation.Tenant) []federation.SigningAlg { return a.live.Load().registry.SigningAlgs(t.ID) },
 		RotateEvery: cfg.Keys.RotateEvery, Overlap: cfg.Keys.Overlap, Log: a.log,
 	}); err != nil {
 		return err

@@ -24,7 +24,7 @@ const (
 // Key of the document. Times are the engine's.
 type Key struct {
 	ID string `json:"kid"`
-	// Use is RS256, ES256 or seal.
+	// Use is RS256, ES256, PS256, EdDSA or seal.
 	Use string `json:"use"`
 	// Standing is next, working or retired.
 	Standing string    `json:"standing"`

@@ -57,7 +57,7 @@ func describe(t federation.Tenant) metadata {
 		Scopes:        []string{"openid", "profile", "email", "address", "phone", offlineAccess},
 		ResponseTypes: []string{"code"}, ResponseModes: responseModes(),
 		Grants: []string{grantCode, grantRefresh}, Subjects: []string{"public"},
-		IDTokenAlgs: []string{string(federation.RS256), string(federation.ES256)},
+		IDTokenAlgs: signingAlgs(),
 		TokenAuth:   auth, RevocationAuth: auth, ChallengeMethods: []string{"S256"}, ClaimTypes: []string{"normal"},
 		Claims: []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash",
 			"name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile", "picture", "website",
@@ -65,6 +65,15 @@ func describe(t federation.Tenant) metadata {
 		Prompts: []string{"none", "login", "consent", "select_account"}, ClaimsParameter: true, IssParameter: true,
 		metadataLogout: metadataLogout{Backchannel: true, BackchannelSession: true},
 	}
+}
+
+// signingAlgs are what a client can have something signed with.
+func signingAlgs() []string {
+	var all []string
+	for _, alg := range federation.SigningAlgs() {
+		all = append(all, string(alg))
+	}
+	return all
 }
 
 // discovery answers the tenant's metadata (OpenID Connect Discovery 1.0 §4).

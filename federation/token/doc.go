@@ -71,7 +71,8 @@
 //
 // # Keys
 //
-// Each tenant has keys of three uses: RS256, ES256, and sealing. A key is next
+// Each tenant has keys of three uses: RS256, ES256, and sealing; and of PS256 and
+// EdDSA from when a client of it wants them. A key is next
 // (published, so that everybody may learn it), then it signs, then it is retired
 // (published until the overlap is over), then it is gone from the store. Which it
 // is follows from the times in the record and the engine's clock, so all nodes agree without

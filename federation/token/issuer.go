@@ -141,7 +141,7 @@ func (i *Issuer) respond(ctx context.Context, t federation.Tenant, is issuance) 
 	if alg == "" {
 		alg = federation.RS256 // the default of OpenID Connect Dynamic Client Registration 1.0 §2
 	}
-	payload := idToken{issuer: t.Issuer, grant: is.grant, access: out.AccessToken, at: is.at, life: l.ID, again: is.again}.claims()
+	payload := idToken{issuer: t.Issuer, grant: is.grant, access: out.AccessToken, at: is.at, life: l.ID, again: is.again, alg: alg}.claims()
 	var err error
 	if out.IDToken, err = i.o.Keyring.Sign(ctx, t, alg, idTokenType, payload); err != nil {
 		return Response{}, fmt.Errorf("sign ID token: %w", err)

@@ -5,6 +5,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -14,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -27,11 +29,20 @@ type use string
 const (
 	useRS256 = use(federation.RS256)
 	useES256 = use(federation.ES256)
+	usePS256 = use(federation.PS256)
+	useEdDSA = use(federation.EdDSA)
 	useSeal  = use("seal")
 )
 
-// uses are all that a tenant has keys for, in the order of the published set.
+// uses are what every tenant has keys for.
 func uses() []use { return []use{useRS256, useES256, useSeal} }
+
+// allUses are all that a tenant may have keys for, in the order of the published
+// set.
+func allUses() []use { return []use{useRS256, useES256, usePS256, useEdDSA, useSeal} }
+
+// extra says whether there are keys of the use only for a tenant that wants them.
+func (u use) extra() bool { return !slices.Contains(uses(), u) && slices.Contains(allUses(), u) }
 
 // material is a private key. It does not print; only its stored shape holds it.
 type material []byte
@@ -70,7 +81,8 @@ type key struct {
 	head string
 }
 
-// generate makes a new key of 2048 bits of RSA, of P-256, or of AES-256.
+// generate makes a new key of 2048 bits of RSA, of P-256, of Ed25519, or of
+// AES-256.
 func generate(u use, made, from time.Time) (keyRecord, error) {
 	rec := keyRecord{Use: u, Made: made, From: from}
 	if u == useSeal {
@@ -92,8 +104,12 @@ func generate(u use, made, from time.Time) (keyRecord, error) {
 }
 
 func generateSigner(u use) (crypto.Signer, error) {
-	if u == useES256 {
+	switch u {
+	case useES256:
 		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case useEdDSA:
+		_, private, err := ed25519.GenerateKey(rand.Reader)
+		return private, err
 	}
 	return rsa.GenerateKey(rand.Reader, 2048)
 }
@@ -123,13 +139,8 @@ func (rec keyRecord) ready() (*key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key %q: %w", rec.ID, err)
 	}
-	switch parsed := parsed.(type) {
-	case *rsa.PrivateKey:
-		k.signer = parsed
-	case *ecdsa.PrivateKey:
-		k.signer = parsed
-	}
-	if k.signer == nil || useOf(k.signer) != rec.Use {
+	k.signer, _ = parsed.(crypto.Signer)
+	if !rec.Use.takes(k.signer) {
 		return nil, fmt.Errorf("key %q is not of use %q", rec.ID, rec.Use)
 	}
 	k.public = jose.JSONWebKey{Key: k.signer.Public(), KeyID: rec.ID, Algorithm: string(rec.Use), Use: "sig"}
@@ -137,16 +148,17 @@ func (rec keyRecord) ready() (*key, error) {
 	return k, nil
 }
 
-func useOf(s crypto.Signer) use {
+// takes says whether a key is of the kind that the use needs.
+func (u use) takes(s crypto.Signer) bool {
 	switch s := s.(type) {
 	case *rsa.PrivateKey:
-		return useRS256
+		return u == useRS256 || u == usePS256
 	case *ecdsa.PrivateKey:
-		if s.Curve == elliptic.P256() {
-			return useES256
-		}
+		return u == useES256 && s.Curve == elliptic.P256()
+	case ed25519.PrivateKey:
+		return u == useEdDSA
 	}
-	return ""
+	return false
 }
 
 // sign makes a JWS in compact serialization (RFC 7515 §7.1). The header is
@@ -162,8 +174,7 @@ func (k *key) sign(typ string, payload []byte) (string, error) {
 	out = b64.AppendEncode(out, []byte(head))
 	out = append(out, '.')
 	out = b64.AppendEncode(out, payload)
-	sum := sha256.Sum256(out)
-	sig, err := k.signature(sum[:])
+	sig, err := k.signature(out)
 	if err != nil {
 		return "", fmt.Errorf("sign with %s: %w", k.Use, err)
 	}
@@ -171,12 +182,18 @@ func (k *key) sign(typ string, payload []byte) (string, error) {
 	return string(b64.AppendEncode(out, sig)), nil
 }
 
-func (k *key) signature(sum []byte) ([]byte, error) {
+func (k *key) signature(text []byte) ([]byte, error) {
+	sum := sha256.Sum256(text)
 	switch s := k.signer.(type) {
 	case *rsa.PrivateKey:
-		return rsa.SignPKCS1v15(nil, s, crypto.SHA256, sum)
+		if k.Use == usePS256 { // with a salt as long as the hash (RFC 7518 §3.5)
+			return rsa.SignPSS(rand.Reader, s, crypto.SHA256, sum[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+		}
+		return rsa.SignPKCS1v15(nil, s, crypto.SHA256, sum[:])
+	case ed25519.PrivateKey:
+		return ed25519.Sign(s, text), nil
 	case *ecdsa.PrivateKey:
-		r, v, err := ecdsa.Sign(rand.Reader, s, sum)
+		r, v, err := ecdsa.Sign(rand.Reader, s, sum[:])
 		if err != nil {
 			return nil, err
 		}

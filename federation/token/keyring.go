@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -52,6 +53,10 @@ type KeyringOptions struct {
 	// Tenants are those that Ensure and Run look after. It may answer otherwise
 	// after the configuration was read again.
 	Tenants func() []federation.Tenant
+	// Algs are what a tenant's clients want to be signed with; nil is what every
+	// tenant has keys for. What was wanted once is kept and rotated with the rest,
+	// since other nodes may be configured otherwise.
+	Algs func(t federation.Tenant) []federation.SigningAlg
 	// Now is this node's clock. It measures how old knowledge is; which key
 	// signs is a matter of the engine's clock, so it may be wrong, though it
 	// should not be set back and forth (time.Now is not: it measures by the
@@ -77,8 +82,9 @@ type KeyringOptions struct {
 // the store does not answer a node goes on for MaxTrust. A key waits for its
 // turn at least as long as MaxTrust and the life of copies of the key set
 // together, so every node and every relying party that obeys max-age knows it
-// before anybody signs with it. The first key of a tenant, and one that replaces
-// a revoked key when no other is left, sign at once: there is nothing to wait
+// before anybody signs with it. The first key of a tenant, or of an algorithm
+// that a client begins to want, and one that replaces a revoked key when no
+// other is left, sign at once: there is nothing to wait
 // with.
 //
 // What a node knows it also puts back into a store that has lost it (a failover,
@@ -181,7 +187,10 @@ func (k *Keyring) CopyFor() time.Duration { return k.plan.copied.Truncate(time.S
 // revoked. Said again before that it changes nothing.
 func (k *Keyring) Rotate(ctx context.Context, t federation.Tenant) error {
 	err := k.change(ctx, t, func(ring ringRecord, now time.Time) (_ ringRecord, err error) {
-		for _, u := range uses() {
+		for _, u := range allUses() {
+			if u.extra() && len(ofUse(ring.Keys, u)) == 0 {
+				continue
+			}
 			if ring, err = k.plan.hasten(ring, u, now); err != nil {
 				return ring, err
 			}
@@ -229,7 +238,7 @@ func (k *Keyring) change(ctx context.Context, t federation.Tenant, f func(ringRe
 // KeyInfo is what an operator may know of a key. Times are the engine's.
 type KeyInfo struct {
 	ID string
-	// Use is RS256, ES256 or seal.
+	// Use is RS256, ES256, PS256, EdDSA or seal.
 	Use string
 	// Standing is next (published), working (it signs) or retired (published).
 	Standing string
@@ -251,7 +260,7 @@ func (k *Keyring) Keys(ctx context.Context, t federation.Tenant) ([]KeyInfo, err
 	}
 	now := k.clock.now()
 	var all []KeyInfo
-	for _, u := range uses() {
+	for _, u := range allUses() {
 		mine := ofUse(r.known.Keys, u)
 		for i, rec := range mine {
 			standing := "retired"
@@ -301,6 +310,11 @@ func (k *Keyring) working(ctx context.Context, t federation.Tenant, u use) (*key
 	if err != nil {
 		return nil, err
 	}
+	if v.working[u] == nil && slices.Contains(k.wanted(t), u) {
+		if v, err = k.begin(ctx, t, u); err != nil {
+			return nil, err
+		}
+	}
 	if v.working[u] == nil {
 		return nil, fmt.Errorf("token: tenant %q has no key for %q", t.ID, u)
 	}
@@ -315,7 +329,7 @@ const maxJWT = 32 << 10
 // whether it has expired, is the caller's to judge. algs are those accepted,
 // all if none is given. ErrNotOurs for everything else.
 func (k *Keyring) Verify(ctx context.Context, t federation.Tenant, jwt string, algs ...federation.SigningAlg) ([]byte, error) {
-	accepted := []jose.SignatureAlgorithm{jose.RS256, jose.ES256}
+	accepted := []jose.SignatureAlgorithm{jose.RS256, jose.ES256, jose.PS256, jose.EdDSA}
 	if len(algs) > 0 {
 		accepted = accepted[:0]
 		for _, alg := range algs {

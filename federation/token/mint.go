@@ -2,6 +2,7 @@ package token
 
 import (
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
 	"strconv"
@@ -25,6 +26,8 @@ type idToken struct {
 	life   time.Duration
 	// again says that it comes of a refresh.
 	again bool
+	// alg is what it is signed with.
+	alg federation.SigningAlg
 }
 
 // claims is the payload: what the client wants of the snapshot, and then what
@@ -60,14 +63,18 @@ func (i idToken) claims() claims.Set {
 		minted["sid"] = g.Session
 	}
 	if i.access != "" {
-		minted["at_hash"] = leftHalf(i.access)
+		minted["at_hash"] = leftHalf(i.alg, i.access)
 	}
 	return g.Snapshot.IDToken(minted)
 }
 
-// leftHalf is at_hash for the algorithms that hash with SHA-256, which are all
-// of ours (OpenID Connect Core 1.0 §3.1.3.6).
-func leftHalf(token string) string {
+// leftHalf is at_hash (OpenID Connect Core 1.0 §3.1.3.6): by the hash of the
+// signature's algorithm, which is SHA-512 inside Ed25519 and SHA-256 elsewhere.
+func leftHalf(alg federation.SigningAlg, token string) string {
+	if alg == federation.EdDSA {
+		sum := sha512.Sum512([]byte(token))
+		return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
+	}
 	sum := sha256.Sum256([]byte(token))
 	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
 }

@@ -51,7 +51,7 @@ func look(keys []*key, now, asked time.Time) (*view, error) {
 		records = append(records, k.keyRecord)
 	}
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
-	for _, u := range uses() {
+	for _, u := range allUses() {
 		mine := ofUse(records, u)
 		if len(mine) == 0 {
 			continue
@@ -186,6 +186,39 @@ func (k *Keyring) judged(r *ring, v *view) *view {
 	return r.seen.Load()
 }
 
+// wanted are the uses of the tenant's clients.
+func (k *Keyring) wanted(t federation.Tenant) []use {
+	if k.o.Algs == nil {
+		return nil
+	}
+	var all []use
+	for _, alg := range k.o.Algs(t) {
+		all = append(all, use(alg))
+	}
+	return all
+}
+
+// begin makes the tenant's first key of a use that the configuration has begun
+// to want, or finds that another node has made it.
+func (k *Keyring) begin(ctx context.Context, t federation.Tenant, u use) (*view, error) {
+	r := k.ring(t)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if v := r.seen.Load(); v != nil && v.working[u] != nil {
+		return k.judged(r, v), nil
+	}
+	if r.failed != nil && k.clock.local().Sub(r.tried) < min(k.plan.refresh, maxSearch) {
+		return nil, r.failed
+	}
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), tendTimeout)
+	defer cancel()
+	v, err := k.tend(bounded, t, r, nil)
+	if err != nil {
+		r.failed, r.tried = err, k.clock.local()
+	}
+	return v, err
+}
+
 // visit tends a tenant's ring. Unless it is to be kept, it leaves nothing in
 // memory of a ring that nobody uses.
 func (k *Keyring) visit(ctx context.Context, t federation.Tenant, keep bool) error {
@@ -217,7 +250,7 @@ func (k *Keyring) tend(ctx context.Context, t federation.Tenant, r *ring, change
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, err
 		}
-		if want, err = k.planRing(row.Value, r.known, now, change); err != nil {
+		if want, err = k.planRing(k.wanted(t), row.Value, r.known, now, change); err != nil {
 			return nil, err
 		}
 		restored = want.restores(row.Value, r.known)
@@ -247,15 +280,15 @@ func (k *Keyring) tend(ctx context.Context, t federation.Tenant, r *ring, change
 	return r.seen.Load(), nil
 }
 
-func (k *Keyring) planRing(stored, known ringRecord, now time.Time, change func(ringRecord, time.Time) (ringRecord, error)) (ringRecord, error) {
-	want, err := k.plan.advance(merge(stored, known), now)
+func (k *Keyring) planRing(wanted []use, stored, known ringRecord, now time.Time, change func(ringRecord, time.Time) (ringRecord, error)) (ringRecord, error) {
+	want, err := k.plan.advance(merge(stored, known), now, wanted)
 	if err != nil || change == nil {
 		return want, err
 	}
 	if want, err = change(want, now); err != nil {
 		return want, err
 	}
-	return k.plan.advance(want, now)
+	return k.plan.advance(want, now, wanted)
 }
 
 // restores says whether the ring holds again what was known and is not stored.
@@ -282,6 +315,9 @@ func (r *ring) show(rec ringRecord, now, asked time.Time) error {
 	old := r.seen.Load()
 	keys := make([]*key, 0, len(rec.Keys))
 	for _, one := range rec.Keys {
+		if !slices.Contains(allUses(), one.Use) {
+			continue // a newer version's, which knows what to do with it
+		}
 		ready, err := old.ready(one)
 		if err != nil {
 			return err

@@ -86,7 +86,7 @@ func (s schedule) settle() time.Duration { return s.trust + s.copied }
 
 // order brings keys into the order of their use and then of their turn.
 func order(keys []keyRecord) {
-	place := func(u use) int { return slices.Index(uses(), u) }
+	place := func(u use) int { return slices.Index(allUses(), u) }
 	slices.SortStableFunc(keys, func(a, b keyRecord) int {
 		return cmp.Or(cmp.Compare(place(a.Use), place(b.Use)), a.From.Compare(b.From), cmp.Compare(a.ID, b.ID))
 	})
@@ -161,12 +161,16 @@ func (s schedule) make(u use, made, from time.Time) (keyRecord, error) {
 }
 
 // advance is what a ring should hold now: without keys that are gone, and with
-// those that are due.
-func (s schedule) advance(ring ringRecord, now time.Time) (ringRecord, error) {
+// those that are due. Of the uses that not every tenant has keys for, those that
+// are wanted are begun.
+func (s schedule) advance(ring ringRecord, now time.Time, wanted []use) (ringRecord, error) {
 	out := ringRecord{Revoked: maps.Clone(ring.Revoked)}
 	maps.DeleteFunc(out.Revoked, func(_ string, until time.Time) bool { return !now.Before(until) })
-	for _, u := range uses() {
+	for _, u := range allUses() {
 		mine := ofUse(ring.Keys, u)
+		if u.extra() && len(mine) == 0 && !slices.Contains(wanted, u) {
+			continue
+		}
 		for i := range mine {
 			// Whoever wants the longest overlap gets it, or nodes of two
 			// configurations would take turns at removing and restoring.
@@ -183,6 +187,11 @@ func (s schedule) advance(ring ringRecord, now time.Time) (ringRecord, error) {
 				return ring, err
 			}
 			out.Keys = append(out.Keys, k)
+		}
+	}
+	for _, k := range ring.Keys {
+		if !slices.Contains(allUses(), k.Use) {
+			out.Keys = append(out.Keys, k) // a newer version's, which rotates it
 		}
 	}
 	return out, nil
