@@ -108,6 +108,14 @@ type Upstream struct {
 	// EndSessionURL is the address that ends the upstream's session, or nil
 	// where the upstream has none.
 	EndSessionURL func(ctx context.Context, idTokenHint, back, state string) (string, error)
+	// ReadLogout verifies a logout token that came in at a moment (OpenID Connect
+	// Back-Channel Logout 1.0 §2.6); nil where the upstream's are not taken. It
+	// fails with invalid_request for what is not to be believed, and with
+	// temporarily_unavailable where that cannot be told now.
+	ReadLogout func(ctx context.Context, token string, received time.Time) (LogoutNotice, error)
+	// FrontChannelLogout says that the upstream may have browsers sign out by
+	// a page of ours in a frame (OpenID Connect Front-Channel Logout 1.0).
+	FrontChannelLogout bool
 }
 
 // Vouches says whether the upstream has authority over an e-mail address.
@@ -160,4 +168,6 @@ type Login struct {
 	AccessToken   string    `json:"access_token,omitempty"`
 	AccessExpires time.Time `json:"access_expires,omitzero"`
 	At            time.Time `json:"at"`
+	// Issued is the ID token's iat, by the upstream's clock, to the second.
+	Issued time.Time `json:"issued,omitzero"`
 }

@@ -31,6 +31,13 @@
 //   - A login can be asked about again (Recheck): by its refresh token, or by an
 //     access token that is still good. An ID token that comes with it must be
 //     about the same user and sign-in (Core §12.2).
+//   - A logout token is held to Back-Channel Logout 1.0 §2.6 as strictly: what it
+//     says is judged first, by the moment at which it came in, and its signature
+//     last. So one that cannot be verified now can be later, and what could never
+//     be believed is told from what may be. It is at most an hour old; exp, which
+//     drafts of the specification did not have, counts where it is there. One
+//     signed by a key that the last fetch of the keys did not bring, a moment ago,
+//     waits for the next.
 //   - What was fetched once serves on while the provider cannot be reached, or
 //     publishes nothing that could be used.
 //

@@ -81,7 +81,7 @@ func (c *OIDC) login(token *oidc.IDToken, bag claims.Set, got tokens) federation
 	now := c.o.Now()
 	login := federation.Login{
 		Upstream: c.o.ID, Issuer: c.o.Issuer, Subject: token.Subject, Claims: bag,
-		AuthTime: now, AuthTimeUntold: true, IDToken: got.id, At: now,
+		AuthTime: now, AuthTimeUntold: true, IDToken: got.id, At: now, Issued: token.IssuedAt.UTC(),
 	}
 	login = keep(login, got, now)
 	login.SID, _ = bag["sid"].(string)

@@ -44,6 +44,8 @@ type keySet struct {
 	// asked is when keys were last fetched because they lacked one. Only a
 	// flight reads and writes it.
 	asked time.Time
+	// patient is how many wait for a fetch that may not be made yet.
+	patient atomic.Int32
 }
 
 type published struct {

@@ -38,6 +38,8 @@ type Knobs struct {
 	// ForeignKey signs with a key that is not published; NoKeyID leaves kid out;
 	// RotateFirst changes the keys just before it signs.
 	ForeignKey, NoKeyID, RotateFirst bool
+	// Type is the typ of tokens: JWT when empty, none for "-".
+	Type string
 	// Issuer is what discovery says instead of the truth.
 	Issuer string
 	// AnswerIssuer is the iss of the authorization answer; "-" for none.
@@ -293,7 +295,14 @@ func (p *Provider) sign(k Knobs, payload []byte) string {
 	case "HS256":
 		with = jose.SigningKey{Algorithm: jose.HS256, Key: []byte(p.ClientSecret + "-padded-to-thirty-two-bytes")}
 	}
-	opts := (&jose.SignerOptions{}).WithType("JWT")
+	opts := &jose.SignerOptions{}
+	switch k.Type {
+	case "":
+		opts = opts.WithType("JWT")
+	case "-":
+	default:
+		opts = opts.WithType(jose.ContentType(k.Type))
+	}
 	if !k.NoKeyID {
 		opts = opts.WithHeader("kid", id)
 	}
