@@ -24,6 +24,9 @@ type Request struct {
 	CausedBy  string `json:"caused_by,omitempty"`
 	AgentUser string `json:"agent_user,omitempty"`
 	AgentApp  string `json:"agent_app,omitempty"`
+	// Upstream is the one that asked for the change, where an upstream did: it
+	// knows already, and is not told in turn.
+	Upstream string `json:"upstream,omitempty"`
 }
 
 // ChangeKind says what happened.

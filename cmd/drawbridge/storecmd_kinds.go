@@ -106,6 +106,9 @@ func demands(rec store.Record, value any, head store.Head) []demand {
 	case "session.person":
 		_, sid, _ := strings.Cut(id, "/")
 		return one("session", sid, "the index by person names a session that is not there")
+	case "session.upstream":
+		_, sid, _ := strings.Cut(id, "/")
+		return one("session", sid, "the index by upstream names a session that is not there")
 	case "session.due":
 		return dueDemand(at, id, "session", "a due time is of a session that is not there: the sweeper removes it")
 	case "job":

@@ -47,7 +47,9 @@ type Started struct {
 
 // PlanBegin is a session's part of a sign-in's commit. It reads anew and has no
 // effect, so it belongs inside store.Update; tell the manager with Committed
-// once the commit stands.
+// once the commit stands. ErrSignedOut when the upstream has ended the login
+// meanwhile: that is looked for only once a commit has conflicted, as one does
+// that does not know of it.
 func (m *Manager) PlanBegin(ctx context.Context, t federation.Tenant, b Begin) (Started, []store.Op, error) {
 	if b.ID.Session == "" || b.ID.Secret == "" || b.Person.ID == "" {
 		return Started{}, nil, errors.New("session: cannot begin without names and a person")
@@ -61,6 +63,14 @@ func (m *Manager) PlanBegin(ctx context.Context, t federation.Tenant, b Begin) (
 		return Started{}, nil, err
 	}
 	s, err := m.fresh(t, b, now)
+	if err != nil {
+		return Started{}, nil, err
+	}
+	look := b.ID.planned == nil || *b.ID.planned
+	if b.ID.planned != nil {
+		*b.ID.planned = true
+	}
+	checks, err := m.unbarred(ctx, at, b.Login, look)
 	if err != nil {
 		return Started{}, nil, err
 	}
@@ -88,7 +98,7 @@ func (m *Manager) PlanBegin(ctx context.Context, t federation.Tenant, b Begin) (
 		s.Webhooks = union(s.Webhooks, hooks(s))
 	}
 	s.Due = dueID(t, s)
-	ops = m.place(at, ops, s, old)
+	ops = append(m.place(at, ops, s, old), checks...)
 	st.Session = s
 	st.CookieValue = federation.Secret(ticket{place: at, sid: s.ID, secret: b.ID.Secret.Reveal()}.String())
 	told := s
@@ -169,11 +179,9 @@ func (m *Manager) place(at store.Place, ops []store.Op, s federation.Session, ol
 	if old != nil && old.ID == s.ID {
 		session = m.sessions.Replace(at, s.ID, s, old.Version, time.Time{})
 	}
-	writes := []store.Op{
-		session,
+	writes := append(m.enter(at, s), session,
 		m.index.Put(at, indexID(s.Person, s.ID), struct{}{}, time.Time{}),
-		m.dues.Put(at.Own(), s.Due, struct{}{}, time.Time{}),
-	}
+		m.dues.Put(at.Own(), s.Due, struct{}{}, time.Time{}))
 	ops = slices.DeleteFunc(ops, func(op store.Op) bool {
 		return slices.ContainsFunc(writes, func(w store.Op) bool { return w.Key == op.Key })
 	})

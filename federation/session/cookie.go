@@ -23,6 +23,8 @@ type ID struct {
 	Secret federation.Secret
 	// Audit and Reference are UUIDs (version 4).
 	Audit, Reference string
+	// planned says that a commit was planned with them before; see PlanBegin.
+	planned *bool
 }
 
 // NewID mints the names and the secret of one session.
@@ -32,6 +34,7 @@ func (m *Manager) NewID() ID {
 		Secret:    federation.Secret(federation.NewSecret()),
 		Audit:     uuid.NewString(),
 		Reference: uuid.NewString(),
+		planned:   new(bool),
 	}
 }
 

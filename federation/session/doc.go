@@ -13,6 +13,7 @@
 //   - The sid is public and opens nothing. The cookie's secret is stored as a
 //     hash and compared in constant time.
 //   - Everything that tells of a beginning or an end is in its commit.
+//   - What an upstream says is over begins no session: see Logout by an upstream.
 //
 // # What is one commit
 //
@@ -21,6 +22,21 @@
 // {session, index, due time removed, SessionEnded}. EndAll is one commit per
 // session. A touch is {session} alone: the due time is left behind and moved by
 // the sweeper when it comes up, so that activity costs one record.
+//
+// # Logout by an upstream
+//
+// Each login that has a sid of the upstream's has an entry in an index, written
+// and removed in the commits of its session: {session, index by person, index by
+// upstream, due time, SessionBegan}. Sessions that began before there was such an
+// index are found by their person alone.
+//
+// A notice of the upstream that a login is over is written down first, for ten
+// minutes, under what it names (Bar); then the sessions that it names are ended
+// (EndNamed). The commit of a sign-in checks that there is no such notice. So
+// whichever comes first, a session that is just beginning does not outlive it.
+// Both are done in every place of a spread tenant, since a sid does not say where
+// its person lives. A session ends whole, whichever of its logins is over: what is
+// left of it is for the user to begin anew.
 //
 // # Spread tenants
 //

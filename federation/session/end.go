@@ -170,6 +170,7 @@ func (m *Manager) planEnd(ctx context.Context, t federation.Tenant, row store.Ro
 		m.index.Drop(row.Place, indexID(s.Person, s.ID)),
 		m.dues.Drop(row.Place.Own(), s.Due),
 	}
+	ops = append(ops, m.leave(row.Place, s)...)
 	change := federation.Change{
 		Kind: federation.SessionEnded, Tenant: t, At: e.at, Detected: now,
 		Session: &s, Person: who, Cause: e.cause, Request: e.request,

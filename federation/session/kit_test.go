@@ -167,7 +167,7 @@ func (h *house) tryBegin(m *Manager, person string, change ...func(*Begin)) (Sta
 func (h *house) beginning(m *Manager, person string, change ...func(*Begin)) Begin {
 	b := Begin{
 		ID: m.NewID(), Person: federation.Person{ID: person, Tenant: h.org.ID},
-		Login:  federation.Login{Upstream: "corp", Subject: "s-" + person, Claims: claims.Set{"email": "ada@corp.example"}, At: h.clock.Now()},
+		Login:  federation.Login{Upstream: "corp", Subject: "s-" + person + "-" + federation.NewSecret()[:8], Claims: claims.Set{"email": "ada@corp.example"}, At: h.clock.Now()},
 		Client: "shop", Request: federation.Request{ID: "begin", Addr: "192.0.2.7"},
 	}
 	for _, f := range change {
@@ -230,7 +230,7 @@ func (h *house) sweepNow() {
 func (h *house) leftovers() int {
 	h.t.Helper()
 	n := 0
-	for _, kind := range []string{"session", "session.person", dueKind} {
+	for _, kind := range []string{"session", "session.person", "session.upstream", dueKind} {
 		for p := range max(h.over.Partitions, 1) {
 			recs, err := h.eng.Scan(h.t.Context(), store.Range{Partition: store.Partition(p), Kind: kind, Limit: 10_000})
 			if err != nil {

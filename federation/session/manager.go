@@ -68,6 +68,10 @@ type Manager struct {
 	index    *store.Table[struct{}] // person/sid, so that a person's are found
 	dues     *store.Table[struct{}] // of the partition: due id of tenant/sid
 	pulses   *store.Table[pulse]    // of the partition: one record
+	// upstreams is the index by what upstreams call their sessions, bars what
+	// they told of logins that are over.
+	upstreams *store.Table[struct{}]
+	bars      *store.Table[bar]
 }
 
 // New makes a Manager.
@@ -93,6 +97,9 @@ func New(o Options) (*Manager, error) {
 		index:    store.NewTable[struct{}](o.Engine, store.TableOptions{Kind: "session.person", Schema: 1}),
 		dues:     store.NewTable[struct{}](o.Engine, store.TableOptions{Kind: dueKind, Schema: 1}),
 		pulses:   store.NewTable[pulse](o.Engine, store.TableOptions{Kind: "session.pulse", Schema: 1}),
+
+		upstreams: store.NewTable[struct{}](o.Engine, store.TableOptions{Kind: "session.upstream", Schema: 1}),
+		bars:      store.NewTable[bar](o.Engine, store.TableOptions{Kind: "session.barred", Schema: 1}),
 	}, nil
 }
 

@@ -13,7 +13,8 @@ import (
 // PlanResume is a session's part of a single sign-on (login is nil) or of one
 // more login of the same person: visit, activity, login. It reads anew and has
 // no effect, so it belongs inside store.Update. ErrNotFound when the session is
-// over or another has taken its place. Where nothing is worth writing it only
+// over or another has taken its place; ErrSignedOut when the upstream has ended
+// the login meanwhile. Where nothing is worth writing it only
 // checks that the session is still there when the commit is made. Nothing is
 // announced: the sign-in itself is the caller's to tell. A visit that is pending
 // is not worth noting.
@@ -37,11 +38,16 @@ func (m *Manager) PlanResume(ctx context.Context, t federation.Tenant, h Held, v
 	if v.Client != "" && (!v.Pending || s.Knows(v)) {
 		s = s.WithVisit(v, now)
 	}
+	var ops []store.Op
 	if login != nil {
+		if ops, err = m.unbarred(ctx, row.Place, *login, true); err != nil {
+			return federation.Session{}, nil, err
+		}
 		s = s.WithLogin(*login)
+		ops = append(ops, m.move(row.Place, row.Value, s)...)
 	}
 	s.Active = now
-	return s, []store.Op{m.sessions.Replace(row.Place, s.ID, s, row.Version, time.Time{})}, nil
+	return s, append(ops, m.sessions.Replace(row.Place, s.ID, s, row.Version, time.Time{})), nil
 }
 
 // Touch notes activity, at most once per tenth of the idle time. It never

@@ -179,8 +179,10 @@ func (e *ending) begin(n int) []string {
 
 // planBegin is the part of a sign-in that begins a session, of a tenant and a person that the number says.
 func (e *ending) planBegin(ctx context.Context, m *session.Manager, i int) (id string, ops []store.Op, err error) {
+	login := loginOf(i)
+	login.Subject += fmt.Sprintf("-%d", i) // a commit of many sessions checks each login once
 	started, ops, err := m.PlanBegin(ctx, e.tenantOf(i), session.Begin{
-		ID: m.NewID(), Person: e.people[i%len(e.people)], Login: loginOf(i), Client: "shop",
+		ID: m.NewID(), Person: e.people[i%len(e.people)], Login: login, Client: "shop",
 		Request:  federation.Request{ID: sessionhooks.NewID(), Addr: "192.0.2.7", Host: "127.0.0.1:8080", UserAgent: "bench"},
 		LoginURL: "http://127.0.0.1:8080/authorize", FullLoginURL: "http://127.0.0.1:8080/authorize?client_id=shop", SuccessURL: redirectURI,
 	})
