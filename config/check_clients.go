@@ -20,6 +20,7 @@ func (c *checker) clients(cfg *Config) {
 		c.clientSecrets(path, client)
 		c.clientURIs(path, client)
 		c.clientLogout(path, client)
+		c.clientSubject(path, client)
 		c.clientGrants(path, client)
 		c.clientClaims(path, client, hooks)
 	}

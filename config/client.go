@@ -31,6 +31,10 @@ type Client struct {
 	Scope SpaceSeparated `yaml:"scope" otherwise:"openid profile email address phone, and offline_access where grant_types has refresh_token"`
 	// The signature of its ID tokens. EdDSA is with Ed25519.
 	IDTokenSignedResponseAlg string `yaml:"id_token_signed_response_alg" default:"RS256" validate:"oneof=RS256 ES256 PS256 EdDSA"`
+	// What its users' `sub` is: `public` is the user's id, the same everywhere; `pairwise` differs from sector to sector, so that applications cannot compare their users. Pairwise wins over `subject: upstream`. Changing it makes users strangers to the client.
+	SubjectType string `yaml:"subject_type" default:"public" validate:"oneof=public pairwise"`
+	// The address whose host is the sector of a pairwise client; required where its redirect URIs do not have one host. It is not fetched: this file is believed. Clients of one sector share subjects; another host makes users strangers.
+	SectorIdentifierURI string `yaml:"sector_identifier_uri" otherwise:"the host of its redirect URIs" validate:"omitempty,weburl"`
 	// The upstreams its users may choose from.
 	Upstreams []string `yaml:"upstreams" otherwise:"all of its tenant"`
 	// Whether users are asked before the client learns about them.

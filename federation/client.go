@@ -58,6 +58,9 @@ type Client struct {
 	HookParams []string
 	// HookContext is passed to the hook and wins over parameters.
 	HookContext map[string][]string
+	// Sector is whom the client shares subjects with (OpenID Connect Core 1.0
+	// §8.1), a host; empty where its subjects are public.
+	Sector string
 	// Logout says how it hears of sessions that have ended.
 	Logout ClientLogout
 	// Pipeline says what is said about the client's users.

@@ -161,7 +161,7 @@ func clientOf(cfg config.Config, c config.Client, p *claims.Pipeline) federation
 		RedirectURIs: c.RedirectURIs, PostLogoutRedirectURIs: c.PostLogoutRedirectURIs, GrantTypes: c.GrantTypes, Scopes: c.Scope,
 		IDTokenAlg: federation.SigningAlg(c.IDTokenSignedResponseAlg), Upstreams: c.Upstreams, AskConsent: c.Consent == "ask",
 		RequirePKCE: c.RequirePKCE, DefaultMaxAge: -1, HookParams: c.HookContextCustomParams, HookContext: c.Claims.Context, Pipeline: p,
-		Logout: logoutOf(c),
+		Logout: logoutOf(c), Sector: c.Sector(),
 	}
 	if c.DefaultMaxAge != nil {
 		out.DefaultMaxAge = int(*c.DefaultMaxAge / time.Second)

@@ -34,11 +34,6 @@ func (q *request) ask(client federation.Client, text string) error {
 	return nil
 }
 
-// means says whether the user with a sub is one that the request allows.
-func (q request) means(sub string) bool {
-	return (q.HintSubject == "" || q.HintSubject == sub) && (len(q.Subjects) == 0 || slices.Contains(q.Subjects, sub))
-}
-
 // unmet says whether a login lacks the acr that the request insists on (OpenID
 // Connect Core 1.0 §5.5.1.1).
 func (q request) unmet(login federation.Login) bool {

@@ -57,7 +57,12 @@ func (h *Handler) next(w http.ResponseWriter, r *http.Request, client federation
 		return h.signInAt(w, r, client, q, "")
 	}
 	login, ok := usable(held.Session, client)
-	if !ok || !q.means(h.subject(t, held.Session.Person, login)) {
+	if !ok {
+		return h.signInAt(w, r, client, q, "")
+	}
+	if meant, err := h.means(r.Context(), t, client, q, held.Session.Person, login); err != nil {
+		return q.fail(t, err)
+	} else if !meant {
 		return h.signInAt(w, r, client, q, "")
 	}
 	if h.satisfies(login, q) {
@@ -119,14 +124,6 @@ func authenticated(login federation.Login) time.Time {
 		return login.At
 	}
 	return login.AuthTime
-}
-
-// subject is the sub that relying parties know a person as.
-func (h *Handler) subject(t federation.Tenant, person string, login federation.Login) string {
-	if u, ok := h.o.Registry().Upstream(t.ID, login.Upstream); ok && u.Subject == federation.SubjectUpstream {
-		return login.Subject
-	}
-	return person
 }
 
 // signInAt has the user sign in: at the upstream given where it is a matter of

@@ -92,7 +92,9 @@ func (h *Handler) signIn(r *http.Request, t federation.Tenant, v visit) (out out
 	if known.Person.Blocked {
 		return out, federation.Fail(federation.AccessDenied, "This account is blocked.")
 	}
-	if !v.request.means(h.subject(t, known.Person.ID, v.login)) {
+	if meant, err := h.means(ctx, t, v.client, v.request, known.Person.ID, v.login); err != nil {
+		return out, err
+	} else if !meant {
 		return out, federation.Fail(federation.LoginRequired, "Another user signed in than the one asked for.")
 	}
 	if v.request.unmet(v.login) {
@@ -101,7 +103,10 @@ func (h *Handler) signIn(r *http.Request, t federation.Tenant, v visit) (out out
 	if out.asks, err = h.mustAsk(ctx, t, v, known.Person.ID); err != nil {
 		return out, err
 	}
-	g := h.grant(t, v, known.Person)
+	g, err := h.grant(ctx, t, v, known.Person)
+	if err != nil {
+		return out, err
+	}
 	result, err := h.run(ctx, t, v.client, g, grantCode, v.login.Claims)
 	out.verdicts = result.Verdicts
 	h.judged(r, v.client, result)

@@ -56,7 +56,7 @@ func describe(t federation.Tenant) metadata {
 		JWKS: t.URL("/jwks"), Revocation: t.URL("/revoke"), EndSession: t.URL("/end_session"),
 		Scopes:        []string{"openid", "profile", "email", "address", "phone", offlineAccess},
 		ResponseTypes: []string{"code"}, ResponseModes: responseModes(),
-		Grants: []string{grantCode, grantRefresh}, Subjects: []string{"public"},
+		Grants: []string{grantCode, grantRefresh}, Subjects: []string{"public", "pairwise"},
 		IDTokenAlgs: signingAlgs(),
 		TokenAuth:   auth, RevocationAuth: auth, ChallengeMethods: []string{"S256"}, ClaimTypes: []string{"normal"},
 		Claims: []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash",

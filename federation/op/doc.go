@@ -50,6 +50,12 @@
 //     has a button where none runs. An answer that is posted is never in an address.
 //   - Redirect URIs are compared byte by byte, also those on a loopback address:
 //     the port that RFC 8252 §7.3 lets a native application choose is not free.
+//   - A client's sub is public or pairwise. Pairwise wins over an upstream's own
+//     subject that is passed through, and is derived from the person and the host
+//     of sector_identifier_uri, which is not fetched, or of the redirect URIs. An
+//     id_token_hint names the user as the client knows them that it was made for.
+//     The sid is not pairwise: clients that share what they know can tell that
+//     they see one session.
 //   - Scopes that are unknown or that the client may not have are left out (Core
 //     §3.1.2.1); a request without openid is refused.
 //   - What the claims parameter asks for by name (Core §5.5) goes with scopes: a

@@ -18,14 +18,18 @@ const (
 )
 
 // grant is what the client is to be given, without its claims.
-func (h *Handler) grant(t federation.Tenant, v visit, p federation.Person) federation.Grant {
+func (h *Handler) grant(ctx context.Context, t federation.Tenant, v visit, p federation.Person) (federation.Grant, error) {
+	sub, err := h.subject(ctx, t, v.client, p.ID, v.login)
+	if err != nil {
+		return federation.Grant{}, err
+	}
 	g := federation.Grant{
-		Tenant: t.ID, Client: v.client.ID, Person: p.ID, Subject: h.subject(t, p.ID, v.login), Upstream: v.login.Upstream,
+		Tenant: t.ID, Client: v.client.ID, Person: p.ID, Subject: sub, Upstream: v.login.Upstream,
 		Scopes: v.request.Scopes, Nonce: v.request.Nonce, AuthTime: v.login.AuthTime, ACR: v.login.ACR, AMR: v.login.AMR,
 		Asked: v.request.Asked, Context: v.request.Context,
 	}
 	g.Offline = g.Has(offlineAccess)
-	return g
+	return g, nil
 }
 
 // run runs the client's pipeline: before any commit, with nothing held. The

@@ -53,14 +53,18 @@ func (h *Handler) readHint(r *http.Request, given string) (hint, error) {
 	return known, nil
 }
 
-// hintSubject is whom an id_token_hint names, empty without one.
-func (h *Handler) hintSubject(r *http.Request, given string) (string, error) {
+// hintSubject is whom an id_token_hint names, and to which client; empty without
+// one.
+func (h *Handler) hintSubject(r *http.Request, given string) (sub, client string, err error) {
 	if given == "" {
-		return "", nil
+		return "", "", nil
 	}
 	known, err := h.readHint(r, given)
 	if errors.Is(err, errNoHint) {
-		return "", federation.Fail(federation.InvalidRequest, "id_token_hint is not a token of this issuer.").Because(err)
+		return "", "", federation.Fail(federation.InvalidRequest, "id_token_hint is not a token of this issuer.").Because(err)
 	}
-	return known.Subject, err
+	if err != nil {
+		return "", "", err
+	}
+	return known.Subject, known.Audience[0], nil
 }

@@ -43,6 +43,9 @@ type request struct {
 	UILocales string   `json:"ui,omitempty"`
 	// HintSubject is the sub that the user must turn out to be, if any.
 	HintSubject string `json:"hs,omitempty"`
+	// HintClient is the client whose ID token said so: it may know the user by
+	// another sub.
+	HintClient string `json:"hc,omitempty"`
 	// Asked are claims asked for by name, Subjects those that sub may be, if they
 	// were said. ACREssential says that one of ACRValues must be met.
 	Asked        claims.Asked        `json:"cl,omitzero"`
@@ -155,7 +158,7 @@ func (h *Handler) read(r *http.Request, client federation.Client, all url.Values
 	if err = q.ask(client, all.Get("claims")); err != nil {
 		return err
 	}
-	q.HintSubject, err = h.hintSubject(r, all.Get("id_token_hint"))
+	q.HintSubject, q.HintClient, err = h.hintSubject(r, all.Get("id_token_hint"))
 	return err
 }
 

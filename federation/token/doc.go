@@ -78,6 +78,14 @@
 // is follows from the times in the record and the engine's clock, so all nodes agree without
 // talking, and nothing needs a restart. A kid is the thumbprint of RFC 7638.
 //
+// # Pairwise subjects
+//
+// A pairwise sub (OpenID Connect Core 1.0 §8.1) is an HMAC over sector and person
+// under a salt of the tenant's, which is made at its first use, kept sealed at
+// the tenant's home, and never changes. So the sub is the same on every node and
+// in a copy of the store. A grant carries the sub that it began with: what its
+// refreshes give does not change with the configuration.
+//
 // # Refused
 //
 // PKCE other than S256; a verifier for a code without challenge; a code of a

@@ -34,6 +34,9 @@ type Issuer struct {
 	codes    *store.Table[codeRecord]
 	accesses *store.Table[accessRecord]
 	families *store.Table[familyRecord]
+
+	saltTable *store.Table[saltRecord]
+	salts     salts
 }
 
 // remembered is how many codes, access tokens and families each are kept
@@ -59,6 +62,8 @@ func New(o Options) (*Issuer, error) {
 		codes:    store.NewTable[codeRecord](o.Engine, kind("token.code")),
 		accesses: store.NewTable[accessRecord](o.Engine, kind("token.access")),
 		families: store.NewTable[familyRecord](o.Engine, kind("token.family")),
+
+		saltTable: store.NewTable[saltRecord](o.Engine, store.TableOptions{Kind: saltKind, Schema: 1, Sealer: o.Sealer}),
 	}, nil
 }
 
