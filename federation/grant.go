@@ -20,7 +20,10 @@ type Grant struct {
 	Upstream string `json:"upstream"`
 	// Session is the sid; the grant ends with that session unless Offline.
 	Session string `json:"session"`
-	Offline bool   `json:"offline,omitempty"`
+	// At is when its code was issued: what is withdrawn later ends it. Zero in what
+	// an older version issued.
+	At      time.Time `json:"at,omitzero"`
+	Offline bool      `json:"offline,omitempty"`
 	// Scopes were granted, in the order asked for.
 	Scopes   []string  `json:"scopes"`
 	Nonce    string    `json:"nonce,omitempty"`

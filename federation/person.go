@@ -32,7 +32,19 @@ type Person struct {
 	LastLogin time.Time `json:"last_login"`
 	Logins    int64     `json:"logins"`
 	Blocked   bool      `json:"blocked,omitempty"`
+	// Barred is when the person was blocked last, Withdrawn when they took back,
+	// per client, what they had agreed to. Grants from before do not count, also
+	// once the person is no longer blocked.
+	Barred    time.Time            `json:"barred,omitzero"`
+	Withdrawn map[string]time.Time `json:"withdrawn,omitempty"`
 	// Claims is the newest bag of the person's upstream: the base of refreshes
 	// that outlive their session.
 	Claims claims.Set `json:"claims,omitempty"`
+}
+
+// Honours says whether a grant of the person's still counts: they are not
+// blocked, and were not since, and have not taken it back.
+func (p Person) Honours(g Grant) bool {
+	since := func(end time.Time) bool { return end.IsZero() || g.At.After(end) }
+	return p.ID == g.Person && !p.Blocked && since(p.Barred) && since(p.Withdrawn[g.Client])
 }

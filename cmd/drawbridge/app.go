@@ -147,7 +147,7 @@ func (a *App) federation(cfg config.Config, sealer *store.Sealer, plan federatio
 		return err
 	}
 	if a.issuer, err = token.New(token.Options{
-		Engine: a.engine, Sealer: sealer, Keyring: a.keys, Sessions: a.sessions, Lifetimes: a.lifetimes, Log: a.log,
+		Engine: a.engine, Sealer: sealer, Keyring: a.keys, Sessions: a.sessions, Persons: a.persons, Lifetimes: a.lifetimes, Log: a.log,
 	}); err != nil {
 		return err
 	}

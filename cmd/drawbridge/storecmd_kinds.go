@@ -34,12 +34,13 @@ func catalogue(sealer *store.Sealer) (*store.Catalogue, error) {
 	}); err != nil {
 		return nil, err
 	}
-	if _, err := person.New(person.Options{
+	persons, err := person.New(person.Options{
 		Engine: c, Sealer: sealer,
 		EndSessions: func(context.Context, federation.Tenant, string, federation.Cause, federation.Request) error {
 			return nil
 		},
-	}); err != nil {
+	})
+	if err != nil {
 		return nil, err
 	}
 	sessions, err := session.New(session.Options{Engine: c, Sealer: sealer, Policy: func(federation.Tenant) session.Policy { return session.Policy{} }})
@@ -53,7 +54,7 @@ func catalogue(sealer *store.Sealer) (*store.Catalogue, error) {
 		return nil, err
 	}
 	if _, err := token.New(token.Options{
-		Engine: c, Sealer: sealer, Keyring: keys, Sessions: sessions,
+		Engine: c, Sealer: sealer, Keyring: keys, Sessions: sessions, Persons: persons,
 		Lifetimes: func() token.Lifetimes {
 			return token.Lifetimes{Code: time.Minute, Access: time.Minute, ID: time.Minute, RefreshIdle: time.Minute, RefreshMax: time.Minute}
 		},

@@ -47,13 +47,15 @@ func (p *signInPlan) ops(ctx context.Context) ([]store.Op, error) {
 	if p.asks {
 		return all, nil // the code comes with the consent
 	}
-	g := p.grant
-	g.Session = s.ID
+	permit, err := p.permit(s)
+	if err != nil {
+		return nil, err
+	}
 	binding := token.CodeBinding{RedirectURI: p.v.request.RedirectURI, Challenge: p.v.request.Challenge}
 	if binding.Challenge != "" {
 		binding.ChallengeMethod = "S256"
 	}
-	if ops, err = p.h.o.Issuer.PlanCode(ctx, p.t, g, binding, p.handle); err != nil {
+	if ops, err = p.h.o.Issuer.PlanCode(ctx, p.t, permit, binding, p.handle); err != nil {
 		return nil, err
 	}
 	all = append(all, ops...)
@@ -65,6 +67,14 @@ func (p *signInPlan) ops(ctx context.Context) ([]store.Op, error) {
 		all = append(all, op)
 	}
 	return p.tell(ctx, all, s)
+}
+
+// permit is what the gate says of the code, by what is configured now.
+func (p *signInPlan) permit(s federation.Session) (token.Permit, error) {
+	g := p.grant
+	g.Session = s.ID
+	client, _ := p.h.o.Registry().Client(p.t.ID, g.Client) // one that is not there is refused
+	return token.AdmitCode(p.t, token.Applicant{Client: client, Type: grantCode, Grant: g, Person: p.who, Session: s})
 }
 
 // person counts the sign-in, where there is one.

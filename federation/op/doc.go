@@ -25,6 +25,7 @@
 //     at that moment. Whenever the user comes back from somewhere, client and
 //     redirect URI are proven again.
 //   - What is wrong is told before anything changes.
+//   - No grant is made past the gate of package token.
 //
 // # What is decided here
 //

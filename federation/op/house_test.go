@@ -128,7 +128,7 @@ func (h *house) build(s *setup) {
 	})
 	must(h.t, err)
 	issuer, err := token.New(token.Options{
-		Engine: h.engine, Keyring: h.keys, Sessions: h.sessions, Log: log,
+		Engine: h.engine, Keyring: h.keys, Sessions: h.sessions, Persons: h.persons, Log: log,
 		Lifetimes: func() token.Lifetimes {
 			return token.Lifetimes{Code: time.Minute, Access: 10 * time.Minute, ID: 5 * time.Minute,
 				RefreshIdle: 30 * 24 * time.Hour, RefreshMax: 90 * 24 * time.Hour, RefreshGrace: 10 * time.Second}

@@ -2,13 +2,11 @@ package op
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
 
 	"github.com/drawbridge-id/drawbridge/federation"
-	"github.com/drawbridge-id/drawbridge/federation/person"
 	"github.com/drawbridge-id/drawbridge/federation/token"
 	"github.com/drawbridge-id/drawbridge/openapi/wire"
 )
@@ -53,8 +51,8 @@ func (h *Handler) exchange(r *http.Request, client token.VerifiedClient, all url
 			return token.Response{}, federation.Fail(federation.InvalidRequest, "refresh_token is missing.")
 		}
 		return h.o.Issuer.Refresh(r.Context(), t, client, token.RefreshRequest{Token: all.Get("refresh_token"), Scope: all.Get("scope")},
-			func(ctx context.Context, g federation.Grant, s federation.Session) (federation.Grant, error) {
-				return h.renew(r.WithContext(ctx), client.Client(), g, s)
+			func(ctx context.Context, g federation.Grant, on token.Grounds) (federation.Grant, error) {
+				return h.renew(r.WithContext(ctx), client.Client(), g, on)
 			})
 	case "":
 		return token.Response{}, federation.Fail(federation.InvalidRequest, "grant_type is missing.")
@@ -65,17 +63,10 @@ func (h *Handler) exchange(r *http.Request, client token.VerifiedClient, all url
 // renew makes a new snapshot on a base derived anew (DESIGN decision 6): what
 // the session's login says, or, for a grant that outlived its session, what
 // the person's upstream said last.
-func (h *Handler) renew(r *http.Request, client federation.Client, g federation.Grant, s federation.Session) (federation.Grant, error) {
-	t := tenantOf(r)
-	p, err := h.o.Persons.Get(r.Context(), t, g.Person)
-	switch {
-	case errors.Is(err, person.ErrNotFound) || err == nil && p.Blocked:
-		return g, federation.Fail(federation.InvalidGrant, "The account is no longer there, or is blocked.")
-	case err != nil:
-		return g, public(err)
-	}
+func (h *Handler) renew(r *http.Request, client federation.Client, g federation.Grant, on token.Grounds) (federation.Grant, error) {
+	t, p := tenantOf(r), on.Person
 	upstream := p.Claims
-	if login, ok := s.Login(g.Upstream); ok {
+	if login, ok := on.Session.Login(g.Upstream); ok {
 		upstream = login.Claims
 	}
 	result, err := h.run(r.Context(), t, client, g, grantRefresh, upstream)

@@ -52,8 +52,8 @@ func (h *Handler) honoured(r *http.Request, g federation.Grant) error {
 		return nil
 	}
 	p, err := h.o.Persons.Get(r.Context(), t, g.Person)
-	if errors.Is(err, person.ErrNotFound) || err == nil && p.Blocked {
-		return federation.Fail(federation.InvalidToken, "The account is no longer there, or is blocked.")
+	if errors.Is(err, person.ErrNotFound) || err == nil && !p.Honours(g) {
+		return federation.Fail(federation.InvalidToken, "The account is no longer there, or is blocked, or took the grant back.")
 	}
 	return err
 }

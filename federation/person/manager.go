@@ -127,6 +127,19 @@ func (m *Manager) All(ctx context.Context, t federation.Tenant, ids ...string) (
 	return all, nil
 }
 
+// Key is where a person is, to be read beside something else of theirs; not ok
+// for any text that is no person's UUID.
+func (m *Manager) Key(t federation.Tenant, id string) (k store.Key, ok bool) {
+	return m.people.Key(t.PlaceOf(id), id), isID(id)
+}
+
+// Record is the person that was read under Key; store.ErrNotFound where there
+// was none.
+func (m *Manager) Record(rec store.Record) (federation.Person, error) {
+	row, err := m.people.Row(rec)
+	return row.Value.person(), err
+}
+
 // ByAlias reads the person whom an upstream knows as subject; ErrNotFound.
 func (m *Manager) ByAlias(ctx context.Context, t federation.Tenant, upstream, subject string) (federation.Person, error) {
 	f, err := m.lookUp(ctx, t, upstream, subject)

@@ -20,6 +20,11 @@ type accessRecord struct {
 	Expires time.Time        `json:"expires"`
 }
 
+// access is a new access token of a grant that was let through.
+func (p Permit) access(now time.Time, l Lifetimes) accessRecord {
+	return accessRecord{Grant: p.grant, Issued: now, Expires: now.Add(l.Access)}
+}
+
 // Access is what an access token stands for.
 type Access struct {
 	Grant           federation.Grant

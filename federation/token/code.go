@@ -48,7 +48,8 @@ const tombstoneLife = 2 * time.Minute
 // PlanCode is a code's part of a sign-in's commit. The handle is made once by
 // the caller, however often the commit is planned; its text is the code. Only
 // S256 challenges are taken.
-func (i *Issuer) PlanCode(ctx context.Context, t federation.Tenant, g federation.Grant, b CodeBinding, h federation.Handle) ([]store.Op, error) {
+func (i *Issuer) PlanCode(ctx context.Context, t federation.Tenant, p Permit, b CodeBinding, h federation.Handle) ([]store.Op, error) {
+	g := p.grant
 	switch {
 	case h.Place != t.PlaceOf(g.Person) || g.Tenant != t.ID:
 		return nil, errors.New("token: the code is for another tenant than the grant, or for another place than the person's")
@@ -63,6 +64,7 @@ func (i *Issuer) PlanCode(ctx context.Context, t federation.Tenant, g federation
 	if err != nil {
 		return nil, err
 	}
+	g.At = now
 	rec := codeRecord{Client: g.Client, Binding: b, Expires: now.Add(i.o.Lifetimes().Code), Grant: &g}
 	return []store.Op{i.codes.Create(h.Place, h.ID(), rec, rec.Expires)}, nil
 }

@@ -193,7 +193,7 @@ func TestPlanCodeRefuses(t *testing.T) {
 			if c.place != (store.Place{}) {
 				place = c.place
 			}
-			if ops, err := h.issuer.PlanCode(t.Context(), h.tenant, g, c.binding, federation.NewHandle(place)); err == nil {
+			if ops, err := h.issuer.PlanCode(t.Context(), h.tenant, Permit{grant: g}, c.binding, federation.NewHandle(place)); err == nil {
 				t.Errorf("planned %d operations", len(ops))
 			}
 		})

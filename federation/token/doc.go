@@ -61,6 +61,25 @@
 // every refresh anyway, while the other way every userinfo would read and decode
 // one record more, and revocation is the rare case.
 //
+// # The gate
+//
+// Every grant passes one function, judge, when its code is issued, when that is
+// redeemed, and at each refresh: the client is the tenant's, and may use the
+// grant type, the upstream and the scopes; the person is there, not blocked, and
+// has taken nothing back since; the session is alive, if the grant is bound to
+// one. What issues takes a Permit, which only the gate makes, so no grant type
+// can be added that forgets to ask.
+//
+// What the file takes away counts at the next refresh: a scope is left out (and
+// is there again once it is given back), an upstream or grant type ends it, and
+// without offline_access a grant is bound to its session again. A code whose
+// scopes were taken away in its minute is refused. Access tokens live on for
+// their few minutes.
+//
+// A person's Barred and Withdrawn are compared with the moment of the grant, so
+// that one commit ends whatever was granted before, wherever it is, also what is
+// being redeemed at that moment. Person and session are read in one round trip.
+//
 // # Sessions
 //
 // A grant that is not offline dies with its session: Redeem, Refresh and Inspect

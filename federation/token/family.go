@@ -44,6 +44,11 @@ func newFamilyKey() material {
 	return key
 }
 
+// family is a new family of a grant that was let through.
+func (p Permit) family(key material, now time.Time) familyRecord {
+	return familyRecord{Grant: p.grant, Key: key, Began: now, Rotated: now}
+}
+
 // refreshToken is the text of a refresh token taken apart:
 // `<handle>.<generation>.<tag>`.
 type refreshToken struct {

@@ -98,8 +98,8 @@ func TestRefreshAndSession(t *testing.T) {
 		t.Error("logging out killed an offline access token")
 	}
 	_, err = h.issuer.Refresh(t.Context(), h.tenant, h.verified(shop()), RefreshRequest{Token: offline.RefreshToken},
-		func(_ context.Context, g federation.Grant, s federation.Session) (federation.Grant, error) {
-			if s.ID != "" {
+		func(_ context.Context, g federation.Grant, on Grounds) (federation.Grant, error) {
+			if on.Session.ID != "" {
 				t.Error("an offline grant was renewed with a session")
 			}
 			return g, nil
@@ -199,7 +199,7 @@ func TestFamilyBoundsItsAccessTokens(t *testing.T) {
 // TestStoreHoldsNoToken: who reads the store, unsealed, finds nothing to show.
 func TestStoreHoldsNoToken(t *testing.T) {
 	h := newHouse(t)
-	iss, err := New(Options{Engine: h.engine, Keyring: h.keys, Sessions: h.sessions, Lifetimes: func() Lifetimes { return h.lives }})
+	iss, err := New(Options{Engine: h.engine, Keyring: h.keys, Sessions: h.sessions, Persons: h.people, Lifetimes: func() Lifetimes { return h.lives }})
 	if err != nil {
 		t.Fatal(err)
 	}

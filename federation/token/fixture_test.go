@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -115,6 +116,7 @@ type house struct {
 	issuer   *Issuer
 	tenant   federation.Tenant
 	other    federation.Tenant
+	people   people
 	lives    Lifetimes
 }
 
@@ -182,8 +184,9 @@ func newHouse(t testing.TB) *house {
 	if err := h.keys.Ensure(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	h.people = people{store.NewTable[federation.Person](h.engine, store.TableOptions{Kind: "person", Schema: 1})}
 	h.issuer, err = New(Options{
-		Engine: h.engine, Sealer: h.sealer, Keyring: h.keys, Sessions: h.sessions,
+		Engine: h.engine, Sealer: h.sealer, Keyring: h.keys, Sessions: h.sessions, Persons: h.people,
 		Lifetimes: func() Lifetimes { return h.lives },
 	})
 	if err != nil {
@@ -199,11 +202,34 @@ func (h *house) in(t testing.TB) *house {
 	return &again
 }
 
+// people are persons as the issuer reads them.
+type people struct {
+	*store.Table[federation.Person]
+}
+
+func (p people) Key(t federation.Tenant, id string) (store.Key, bool) {
+	return p.Table.Key(t.PlaceOf(id), id), id != ""
+}
+
+func (p people) Record(rec store.Record) (federation.Person, error) {
+	row, err := p.Row(rec)
+	return row.Value, err
+}
+
+// is makes a person be as given.
+func (h *house) is(p federation.Person) {
+	h.t.Helper()
+	if _, err := h.engine.Engine.Commit(h.t.Context(), h.people.Put(h.tenant.PlaceOf(p.ID), p.ID, p, time.Time{})); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
 // shop is a confidential client that may refresh.
 func shop() federation.Client {
 	return federation.Client{
 		ID: "shop", Tenant: "acme", AuthMethod: federation.AuthBasic, Secrets: []federation.Secret{"s3cret"},
 		GrantTypes: []string{"authorization_code", "refresh_token"}, IDTokenAlg: federation.ES256, Upstreams: []string{"corp"},
+		Scopes: []string{"openid", "email", "profile", "offline_access"},
 	}
 }
 
@@ -237,10 +263,12 @@ func (h *house) grant() federation.Grant {
 // grant's session is filled in unless it is offline.
 func (h *house) signIn(g federation.Grant, b CodeBinding) (string, federation.Grant) {
 	h.t.Helper()
+	who := federation.Person{ID: g.Person, Tenant: g.Tenant}
+	h.is(who)
 	handle, id := federation.NewHandle(h.tenant.PlaceOf(g.Person)), h.sessions.NewID().For(h.tenant, g.Person)
 	_, err := store.Update(h.t.Context(), h.engine, func(ctx context.Context) ([]store.Op, error) {
 		begin := session.Begin{
-			ID: id, Client: g.Client, Person: federation.Person{ID: g.Person, Tenant: g.Tenant},
+			ID: id, Client: g.Client, Person: who,
 			Login: federation.Login{Upstream: g.Upstream, AuthTime: g.AuthTime},
 		}
 		started, ops, err := h.sessions.PlanBegin(ctx, h.tenant, begin)
@@ -248,7 +276,13 @@ func (h *house) signIn(g federation.Grant, b CodeBinding) (string, federation.Gr
 			return nil, err
 		}
 		g.Session = started.Session.ID
-		more, err := h.issuer.PlanCode(ctx, h.tenant, g, b, handle)
+		client := shop()
+		client.ID, client.Scopes = g.Client, append(slices.Clone(g.Scopes), offlineAccess)
+		permit, err := AdmitCode(h.tenant, Applicant{Client: client, Type: grantCode, Grant: g, Person: who, Session: started.Session})
+		if err != nil {
+			return nil, err
+		}
+		more, err := h.issuer.PlanCode(ctx, h.tenant, permit, b, handle)
 		return append(ops, more...), err
 	})
 	if err != nil {
@@ -281,7 +315,7 @@ func (h *house) tokens(change ...func(*federation.Grant)) (Response, federation.
 }
 
 // same is a renewal that finds everything as it was.
-func same(_ context.Context, g federation.Grant, _ federation.Session) (federation.Grant, error) {
+func same(_ context.Context, g federation.Grant, _ Grounds) (federation.Grant, error) {
 	return g, nil
 }
 

@@ -21,6 +21,7 @@ type Options struct {
 	Sealer   *store.Sealer
 	Keyring  *Keyring
 	Sessions *session.Manager
+	Persons  Persons
 	// Lifetimes may answer otherwise after the configuration was read again.
 	Lifetimes func() Lifetimes
 	Log       *slog.Logger
@@ -45,8 +46,8 @@ const remembered = 256
 
 // New makes an Issuer.
 func New(o Options) (*Issuer, error) {
-	if o.Engine == nil || o.Keyring == nil || o.Sessions == nil || o.Lifetimes == nil {
-		return nil, errors.New("token: an issuer needs an engine, a keyring, sessions and lifetimes")
+	if o.Engine == nil || o.Keyring == nil || o.Sessions == nil || o.Persons == nil || o.Lifetimes == nil {
+		return nil, errors.New("token: an issuer needs an engine, a keyring, sessions, persons and lifetimes")
 	}
 	if l := o.Lifetimes(); min(l.Code, l.Access, l.ID, l.RefreshIdle, l.RefreshMax) < time.Second || l.RefreshGrace < 0 {
 		return nil, errors.New("token: lifetimes are at least a second, and the grace is not negative")
@@ -96,19 +97,6 @@ func (i *Issuer) settle(ctx context.Context, plan func(context.Context) ([]store
 	}
 }
 
-// alive reads the session that a grant is bound to; nothing for an offline
-// grant. session.ErrNotFound when it is over.
-func (i *Issuer) alive(ctx context.Context, t federation.Tenant, g federation.Grant) (session.Held, error) {
-	if g.Offline {
-		return session.Held{}, nil
-	}
-	held, err := i.o.Sessions.Live(ctx, t, g.Session)
-	if err == nil && held.Session.Person != g.Person {
-		return session.Held{}, session.ErrNotFound
-	}
-	return held, err
-}
-
 // touch notes activity of the session behind a grant. What was asked for is
 // done whether or not that can be written down.
 func (i *Issuer) touch(ctx context.Context, t federation.Tenant, g federation.Grant, held session.Held) {
@@ -122,8 +110,7 @@ func (i *Issuer) touch(ctx context.Context, t federation.Tenant, g federation.Gr
 
 // issuance is what one commit brought into being, before anything is signed.
 type issuance struct {
-	client  federation.Client
-	grant   federation.Grant
+	permit  Permit
 	access  federation.Handle
 	refresh string
 	at      time.Time
@@ -135,18 +122,19 @@ type issuance struct {
 // shown.
 func (i *Issuer) respond(ctx context.Context, t federation.Tenant, is issuance) (Response, error) {
 	l := i.o.Lifetimes()
+	grant := is.permit.grant
 	out := Response{
-		AccessToken: accessToken{is.access, is.grant.Binding()}.String(), TokenType: "Bearer", ExpiresIn: int(l.Access / time.Second),
-		RefreshToken: is.refresh, Scope: strings.Join(is.grant.Scopes, " "),
+		AccessToken: accessToken{is.access, grant.Binding()}.String(), TokenType: "Bearer", ExpiresIn: int(l.Access / time.Second),
+		RefreshToken: is.refresh, Scope: strings.Join(grant.Scopes, " "),
 	}
-	if !is.grant.Has("openid") {
+	if !grant.Has("openid") {
 		return out, nil
 	}
-	alg := is.client.IDTokenAlg
+	alg := is.permit.client.IDTokenAlg
 	if alg == "" {
 		alg = federation.RS256 // the default of OpenID Connect Dynamic Client Registration 1.0 §2
 	}
-	payload := idToken{issuer: t.Issuer, grant: is.grant, access: out.AccessToken, at: is.at, life: l.ID, again: is.again, alg: alg}.claims()
+	payload := idToken{issuer: t.Issuer, grant: grant, access: out.AccessToken, at: is.at, life: l.ID, again: is.again, alg: alg}.claims()
 	var err error
 	if out.IDToken, err = i.o.Keyring.Sign(ctx, t, alg, idTokenType, payload); err != nil {
 		return Response{}, fmt.Errorf("sign ID token: %w", err)

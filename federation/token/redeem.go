@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/drawbridge-id/drawbridge/federation"
-	"github.com/drawbridge-id/drawbridge/federation/session"
 	"github.com/drawbridge-id/drawbridge/federation/store"
 )
 
@@ -26,6 +25,7 @@ type Redemption struct {
 // made before its commit, so planning again changes nothing.
 type spender struct {
 	client federation.Client
+	permit Permit
 	asked  Redemption
 	code   federation.Handle
 	access federation.Handle
@@ -35,8 +35,7 @@ type spender struct {
 	end time.Time
 
 	// What the plan found:
-	grant federation.Grant
-	at    time.Time
+	at time.Time
 	// replay is the earlier spending that this attempt repeats.
 	replay *spending
 	// refresh is the refresh token, if the client may use one.
@@ -65,7 +64,7 @@ func (i *Issuer) Redeem(ctx context.Context, t federation.Tenant, c VerifiedClie
 	if s.replay != nil {
 		return Response{}, i.replayed(ctx, t, s)
 	}
-	return i.respond(ctx, t, issuance{client: client, grant: s.grant, access: s.access, refresh: s.refresh, at: s.at})
+	return i.respond(ctx, t, issuance{permit: s.permit, access: s.access, refresh: s.refresh, at: s.at})
 }
 
 // spend makes the one commit, or finds out why not.
@@ -75,15 +74,11 @@ func (i *Issuer) spend(ctx context.Context, t federation.Tenant, s *spender) err
 		return err
 	}
 	if row.Value.Spent == nil {
-		// Looking at the session may end it, so it is no part of the plan.
-		held, err := i.alive(ctx, t, *row.Value.Grant)
-		if errors.Is(err, session.ErrNotFound) {
-			return federation.Fail(federation.InvalidGrant, "The session that the code comes from is over.").Because(err)
-		}
+		permit, held, _, err := i.admit(ctx, t, Applicant{Client: s.client, Type: grantCode, Grant: *row.Value.Grant})
 		if err != nil {
 			return err
 		}
-		s.end = sessionEnd(held.Session)
+		s.permit, s.end = permit, sessionEnd(held.Session)
 	}
 	read := &row
 	return i.settle(ctx, func(ctx context.Context) ([]store.Op, error) {
@@ -136,19 +131,14 @@ func (i *Issuer) planSpend(ctx context.Context, t federation.Tenant, s *spender,
 	if !now.Before(rec.Expires) {
 		return nil, badCode(errors.New("expired"))
 	}
-	if !s.client.MayUse(rec.Grant.Upstream) {
-		return nil, federation.Fail(federation.InvalidGrant, "The client's users may no longer come from there.")
-	}
 	l := i.o.Lifetimes()
-	s.grant, s.at, s.refresh = *rec.Grant, now, ""
-	token := accessRecord{Grant: s.grant, Issued: now, Expires: now.Add(l.Access)}
+	s.at, s.refresh = now, ""
+	token := s.permit.access(now, l)
 	rec.Grant, rec.Spent = nil, &spending{At: now, Access: s.access.ID()}
 	ops := []store.Op{i.accesses.Create(row.Place, s.access.ID(), token, token.Expires)}
 	if s.client.MayGrant(grantRefresh) {
-		family := familyRecord{
-			Grant: s.grant, Key: s.key, Began: now, Rotated: now,
-			Access: []issued{{ID: s.access.ID(), Expires: token.Expires}},
-		}
+		family := s.permit.family(s.key, now)
+		family.Access = []issued{{ID: s.access.ID(), Expires: token.Expires}}
 		rec.Spent.Family = s.family.ID()
 		s.refresh = family.token(s.family)
 		ops = append(ops, i.families.Create(row.Place, s.family.ID(), family, family.expires(now, l, s.end)))

@@ -10,7 +10,6 @@ import (
 
 	"github.com/drawbridge-id/drawbridge/claims"
 	"github.com/drawbridge-id/drawbridge/federation"
-	"github.com/drawbridge-id/drawbridge/federation/session"
 	"github.com/drawbridge-id/drawbridge/federation/store"
 )
 
@@ -23,10 +22,10 @@ type RefreshRequest struct {
 }
 
 // Renew derives a grant's claims anew. g has the scopes asked for and the
-// snapshot of the sign-in; s is the session behind it, empty for an offline
-// grant. Of the answer count the snapshot, and the scopes as far as they are
-// fewer. It is called with nothing held.
-type Renew func(ctx context.Context, g federation.Grant, s federation.Session) (federation.Grant, error)
+// snapshot of the sign-in; on is what it rests on now. Of the answer count the
+// snapshot, and the scopes as far as they are fewer. It is called with nothing
+// held.
+type Renew func(ctx context.Context, g federation.Grant, on Grounds) (federation.Grant, error)
 
 // Refresh answers a refresh token with new tokens and rotates it. The error is
 // invalid_grant for one that is unknown, expired, reused, another's, or whose
@@ -46,21 +45,18 @@ func (i *Issuer) Refresh(ctx context.Context, t federation.Tenant, c VerifiedCli
 	if err != nil {
 		return Response{}, err
 	}
-	held, err := i.alive(ctx, t, grant)
-	if errors.Is(err, session.ErrNotFound) {
-		return Response{}, badRefresh(err)
-	}
+	permit, held, person, err := i.admit(ctx, t, Applicant{Client: client, Type: grantRefresh, Grant: grant, Renews: true})
 	if err != nil {
 		return Response{}, err
 	}
-	if grant, err = renewed(ctx, grant, held.Session, renew); err != nil {
+	if permit, err = renewed(ctx, permit, Grounds{Session: held.Session, Person: person}, renew); err != nil {
 		return Response{}, err
 	}
-	is, err := i.rotate(ctx, t, rotation{client: client, shown: shown, grant: grant, row: row, end: sessionEnd(held.Session)})
+	is, err := i.rotate(ctx, rotation{permit: permit, shown: shown, row: row, end: sessionEnd(held.Session)})
 	if err != nil {
 		return Response{}, err
 	}
-	i.touch(ctx, t, grant, held)
+	i.touch(ctx, t, permit.grant, held)
 	return i.respond(ctx, t, is)
 }
 
@@ -84,9 +80,6 @@ func (i *Issuer) readRefresh(ctx context.Context, t federation.Tenant, client fe
 		return shown, row, i.reused(ctx, t, client, shown, row)
 	default:
 		return shown, row, badRefresh(errors.New("not a refresh token of the family and the client"))
-	}
-	if !client.MayUse(row.Value.Grant.Upstream) {
-		return shown, row, badRefresh(errors.New("the client's users may no longer come from there"))
 	}
 	return shown, row, nil
 }
@@ -115,9 +108,8 @@ func (i *Issuer) reused(ctx context.Context, t federation.Tenant, client federat
 
 // rotation is one refresh that may go ahead.
 type rotation struct {
-	client federation.Client
+	permit Permit
 	shown  refreshToken
-	grant  federation.Grant
 	// row is the family as it was when the token was judged.
 	row store.Row[familyRecord]
 	// end is when the grant is dead in any case.
@@ -127,8 +119,8 @@ type rotation struct {
 // rotate makes the one commit: the next generation, if no rival has begun it,
 // and an access token. Who was good when it was shown gets the family's current
 // refresh token, whatever happened since.
-func (i *Issuer) rotate(ctx context.Context, t federation.Tenant, r rotation) (issuance, error) {
-	is := issuance{client: r.client, grant: r.grant, access: federation.NewHandle(r.row.Place), again: true}
+func (i *Issuer) rotate(ctx context.Context, r rotation) (issuance, error) {
+	is := issuance{permit: r.permit, access: federation.NewHandle(r.row.Place), again: true}
 	read := &r.row
 	err := i.settle(ctx, func(ctx context.Context) ([]store.Op, error) {
 		if read == nil {
@@ -153,7 +145,7 @@ func (i *Issuer) rotate(ctx context.Context, t federation.Tenant, r rotation) (i
 			f.Generation, f.Rotated = f.Generation+1, now
 			is.refresh = f.token(r.shown.handle)
 		}
-		token := accessRecord{Grant: r.grant, Issued: now, Expires: now.Add(l.Access)}
+		token := r.permit.access(now, l)
 		surplus := f.issue(issued{ID: is.access.ID(), Expires: token.Expires}, now)
 		ops := []store.Op{
 			i.families.Replace(row.Place, row.ID, f, row.Version, f.expires(now, l, r.end)),
@@ -183,20 +175,17 @@ func narrow(g federation.Grant, scope string) (federation.Grant, error) {
 	return g, nil
 }
 
-// renewed is the grant with the claims, and at most the scopes, that renew
-// says. Who the user is, and when and how they authenticated, stays.
-func renewed(ctx context.Context, g federation.Grant, s federation.Session, renew Renew) (federation.Grant, error) {
-	answer, err := renew(ctx, g, s)
+// renewed is the permit with the claims, and at most the scopes, that renew
+// says.
+func renewed(ctx context.Context, p Permit, on Grounds, renew Renew) (Permit, error) {
+	answer, err := renew(ctx, p.grant, on)
 	if err != nil {
-		return g, refusal(err)
+		return p, refusal(err)
 	}
-	before := len(g.Scopes)
-	g.Snapshot = answer.Snapshot
-	g.Scopes = slices.DeleteFunc(slices.Clone(g.Scopes), func(s string) bool { return !answer.Has(s) })
-	if before > 0 && len(g.Scopes) == 0 {
-		return g, federation.Fail(federation.InvalidScope, "None of the scopes may be granted any longer.")
+	if p = p.renewed(answer); len(p.grant.Scopes) == 0 {
+		return p, federation.Fail(federation.InvalidScope, "None of the scopes may be granted any longer.")
 	}
-	return g, nil
+	return p, nil
 }
 
 // refusal tells a "no" from a malfunction: only the first is said of the grant

@@ -24,8 +24,8 @@ func TestRefreshRotates(t *testing.T) {
 	var saw federation.Grant
 	var over federation.Session
 	second, err := h.issuer.Refresh(t.Context(), h.tenant, h.verified(shop()), RefreshRequest{Token: first.RefreshToken},
-		func(_ context.Context, g federation.Grant, s federation.Session) (federation.Grant, error) {
-			saw, over = g, s
+		func(_ context.Context, g federation.Grant, on Grounds) (federation.Grant, error) {
+			saw, over = g, on.Session
 			g.Snapshot = claims.Snapshot{Released: claims.Set{"department": "sales"}, InIDToken: []string{"department"}}
 			// None of these may come through.
 			g.Subject, g.Client, g.Person, g.Session, g.Offline, g.ACR = "eve", "eve", "eve", "", true, "eve"
@@ -106,7 +106,7 @@ func TestRefreshRefusals(t *testing.T) {
 			if c.ask != nil {
 				c.ask(&ask)
 			}
-			renew := func(context.Context, federation.Grant, federation.Session) (federation.Grant, error) {
+			renew := func(context.Context, federation.Grant, Grounds) (federation.Grant, error) {
 				t.Error("the renewal was asked for a request that is refused")
 				return federation.Grant{}, nil
 			}
@@ -136,7 +136,7 @@ func TestRefreshNarrows(t *testing.T) {
 	h := newHouse(t)
 	out, _ := h.tokens()
 	var asked []string
-	renew := func(_ context.Context, g federation.Grant, _ federation.Session) (federation.Grant, error) {
+	renew := func(_ context.Context, g federation.Grant, _ Grounds) (federation.Grant, error) {
 		asked = g.Scopes
 		return g, nil
 	}
@@ -187,7 +187,7 @@ func TestRenewalFails(t *testing.T) {
 			h := whole.in(t)
 			out, _ := h.tokens()
 			_, err := h.issuer.Refresh(t.Context(), h.tenant, h.verified(shop()), RefreshRequest{Token: out.RefreshToken},
-				func(_ context.Context, g federation.Grant, _ federation.Session) (federation.Grant, error) {
+				func(_ context.Context, g federation.Grant, _ Grounds) (federation.Grant, error) {
 					g.Scopes = c.scopes
 					return g, c.err
 				})
@@ -262,7 +262,7 @@ func TestSlowRenewalIsNoReuse(t *testing.T) {
 	out, _ := h.tokens()
 	var newest Response
 	slow, err := h.issuer.Refresh(t.Context(), h.tenant, h.verified(shop()), RefreshRequest{Token: out.RefreshToken},
-		func(_ context.Context, g federation.Grant, _ federation.Session) (federation.Grant, error) {
+		func(_ context.Context, g federation.Grant, _ Grounds) (federation.Grant, error) {
 			token := out.RefreshToken
 			for range 3 {
 				h.clock.advance(time.Second)
@@ -327,7 +327,7 @@ func TestRevokedWhileRenewing(t *testing.T) {
 	h := newHouse(t)
 	out, _ := h.tokens()
 	_, err := h.issuer.Refresh(t.Context(), h.tenant, h.verified(shop()), RefreshRequest{Token: out.RefreshToken},
-		func(ctx context.Context, g federation.Grant, _ federation.Session) (federation.Grant, error) {
+		func(ctx context.Context, g federation.Grant, _ Grounds) (federation.Grant, error) {
 			return g, h.issuer.Revoke(ctx, h.tenant, h.verified(shop()), out.RefreshToken, "")
 		})
 	wantCode(t, err, federation.InvalidGrant)

@@ -107,7 +107,7 @@ func TestPlanCodeOfAnotherPlace(t *testing.T) {
 	g := h.grant()
 	g.Session = "sid"
 	for _, place := range h.tenant.Places() {
-		_, err := h.issuer.PlanCode(t.Context(), h.tenant, g, pkce(), federation.NewHandle(place))
+		_, err := h.issuer.PlanCode(t.Context(), h.tenant, Permit{grant: g}, pkce(), federation.NewHandle(place))
 		if (err == nil) != (place == h.tenant.PlaceOf(g.Person)) {
 			t.Errorf("at %v: %v", place, err)
 		}
