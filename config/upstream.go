@@ -30,6 +30,8 @@ type Upstream struct {
 	Subject string `yaml:"subject" default:"own" validate:"oneof=own upstream"`
 	// Which of its claims make a user's customer number and e-mail address.
 	User UserSources `yaml:"user"`
+	// What signing out here does to the user's session there: `follow` sends the browser to its end_session_endpoint, if it has one, and on from there; `leave` leaves it alone. Register <issuer>/end_session/return with it as a post-logout redirect URI.
+	EndSession string `yaml:"end_session" default:"follow" validate:"oneof=follow leave"`
 	// Who answers the Users contract for its users.
 	Directory Directory `yaml:"directory"`
 	// Where its users set a new password; linked from password reset mails.

@@ -105,8 +105,8 @@ type Upstream struct {
 	CustomerFrom, EmailFrom []string
 	// PasswordResetURL is the upstream's own page, or empty.
 	PasswordResetURL string
-	// EndSessionURL is the address that ends the upstream's session, or nil
-	// where the upstream has none.
+	// EndSessionURL is the address that ends the upstream's session, empty where
+	// the upstream has none; nil where its session is to be left alone.
 	EndSessionURL func(ctx context.Context, idTokenHint, back, state string) (string, error)
 	// ReadLogout verifies a logout token that came in at a moment (OpenID Connect
 	// Back-Channel Logout 1.0 §2.6); nil where the upstream's are not taken. It

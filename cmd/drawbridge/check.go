@@ -76,6 +76,7 @@ func printCallbacks(w io.Writer, cfg config.Config) {
 	for _, u := range cfg.Upstreams {
 		fmt.Fprintf(w, "  %s: %s/callback/%s\n", u.ID, issuers[u.Tenant], url.PathEscape(u.ID))
 	}
+	printReturns(w, cfg, issuers)
 }
 
 // askUpstreams makes the first call that a sign-in would make.

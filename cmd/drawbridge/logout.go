@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -97,4 +98,28 @@ func (a *App) logoutRequest(ctx context.Context, at store.Place, j delivery.Job)
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("User-Agent", "Drawbridge-Logout")
 	return req, delivery.Outcome{}
+}
+
+// followed is the way to an upstream's own end of session, nil where it is to be
+// left alone.
+func followed(u config.Upstream, c connector) func(ctx context.Context, hint, back, state string) (string, error) {
+	if u.EndSession == "leave" {
+		return nil
+	}
+	return c.oidc.EndSessionURL
+}
+
+// printReturns says where upstreams send the browser back to after a sign-out.
+func printReturns(w io.Writer, cfg config.Config, issuers map[string]string) {
+	told := false
+	for _, u := range cfg.Upstreams {
+		if u.EndSession == "leave" {
+			continue
+		}
+		if !told {
+			fmt.Fprintln(w, "And these as post-logout redirect URIs, where they have an end_session_endpoint:")
+			told = true
+		}
+		fmt.Fprintf(w, "  %s: %s/end_session/return\n", u.ID, strings.TrimSuffix(issuers[u.Tenant], "/"))
+	}
 }

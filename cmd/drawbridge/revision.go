@@ -125,7 +125,7 @@ func (b *builder) upstreams(cfg config.Config, r, before *revision) ([]federatio
 		all = append(all, federation.Upstream{
 			ID: u.ID, Tenant: u.Tenant, Name: u.Name, Issuer: u.Issuer, Connector: c.oidc, Domains: u.Domains,
 			TrustAnyEmail: u.TrustEmail == "any", Subject: federation.SubjectMode(u.Subject),
-			CustomerFrom: u.User.Customer, EmailFrom: u.User.Email, PasswordResetURL: u.PasswordResetURL, EndSessionURL: c.oidc.EndSessionURL,
+			CustomerFrom: u.User.Customer, EmailFrom: u.User.Email, PasswordResetURL: u.PasswordResetURL, EndSessionURL: followed(u, c),
 		})
 	}
 	return all, wrong

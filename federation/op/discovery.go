@@ -41,10 +41,13 @@ type metadata struct {
 	metadataLogout
 }
 
-// metadataLogout is OpenID Connect Back-Channel Logout 1.0 §2.1.
+// metadataLogout is OpenID Connect Back-Channel Logout 1.0 §2.1 and Front-Channel
+// Logout 1.0 §3.
 type metadataLogout struct {
-	Backchannel        bool `json:"backchannel_logout_supported"`
-	BackchannelSession bool `json:"backchannel_logout_session_supported"`
+	Backchannel         bool `json:"backchannel_logout_supported"`
+	BackchannelSession  bool `json:"backchannel_logout_session_supported"`
+	Frontchannel        bool `json:"frontchannel_logout_supported"`
+	FrontchannelSession bool `json:"frontchannel_logout_session_supported"`
 }
 
 // describe is what a tenant offers. It is cheap enough to be made for each
@@ -63,7 +66,7 @@ func describe(t federation.Tenant) metadata {
 			"name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile", "picture", "website",
 			"gender", "birthdate", "zoneinfo", "locale", "updated_at", "email", "email_verified", "address", "phone_number", "phone_number_verified"},
 		Prompts: []string{"none", "login", "consent", "select_account"}, ClaimsParameter: true, IssParameter: true,
-		metadataLogout: metadataLogout{Backchannel: true, BackchannelSession: true},
+		metadataLogout: metadataLogout{Backchannel: true, BackchannelSession: true, Frontchannel: true, FrontchannelSession: true},
 	}
 }
 

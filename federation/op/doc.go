@@ -75,7 +75,29 @@
 //     an answer that an upstream has its page post finds its transaction.
 //   - HEAD is answered where GET changes nothing.
 //   - The browser's cookie, not the hint, is the authority at end_session; a
-//     hint that names the very session spares the user the question.
+//     hint that names the very session spares the user the question. Of a hint
+//     with several audiences the one counts whose address is asked for.
+//
+// # Signing out elsewhere
+//
+// What a logout does in other places begins when the session is over here, and
+// nothing of it can bring the session back: a relying party that hangs, or an
+// upstream that is down or never sends the browser back, leaves the user signed
+// out.
+//
+//   - Relying parties that take logout tokens are told by the queue, in the commit
+//     of the end (see package session). Those with a front-channel address are
+//     loaded in frames by the page that the logout ends with; browsers that keep
+//     cookies from frames of other sites make that less than it was once, so the
+//     back channel is the one to rely on. iss and sid are always sent.
+//   - Who asked for the logout is told like the others: it may have more sessions
+//     than the one in front of the user, and OpenID's certification wants it so.
+//   - The browser then goes through the upstreams of the session, each with the ID
+//     token that it gave, and in the end to where the relying party asked to,
+//     which is proven once more. What is left travels sealed in a cookie of its
+//     own. An ID token that is too long for an address or a cookie stays behind.
+//   - Nobody is bounced back to who began: only a logout at this endpoint goes
+//     through upstreams, one that came from an upstream does not.
 //
 // # Errors
 //

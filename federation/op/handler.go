@@ -98,6 +98,7 @@ func (h *Handler) mount() *mux.Router {
 	at("/consent", "consent", h.page(methods{get: h.askConsent, head: h.askConsent, post: h.takeConsent}))
 	at("/end_session", "end_session", h.page(methods{get: h.endSession, post: h.endSession}))
 	at("/end_session/continue", "end_session", h.page(methods{get: h.continueEndSession}))
+	at("/end_session/return", "end_session_return", h.page(methods{get: h.returnToEndSession}))
 	at("/end_session/confirm", "end_session_confirm", h.page(methods{post: h.confirmEndSession}))
 
 	r.NotFoundHandler = h.nowhere()

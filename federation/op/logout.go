@@ -23,6 +23,14 @@ type goodbye struct {
 	Asked string `json:"a,omitempty"`
 }
 
+// back is where the relying party asked to go, empty for nowhere.
+func (b goodbye) back() string {
+	if b.To == "" {
+		return ""
+	}
+	return withParams(b.To, b.State, nil)
+}
+
 const (
 	sealGoodbye = "end session"
 	sealConfirm = "end session confirmed"
@@ -86,12 +94,24 @@ func (h *Handler) goodbye(r *http.Request, all url.Values) (goodbye, error) {
 		case bye.Client != "" && !slices.Contains(known.Audience, bye.Client):
 			return bye, federation.Fail(federation.InvalidRequest, "The ID token that came along is another application's.")
 		case bye.Client == "":
-			bye.Client = known.Audience[0]
+			bye.Client = h.spokenFor(r, known.Audience, bye.To)
 		}
 		bye.Named = known.SID
 	}
 	_, err := h.wayBack(r, bye)
 	return bye, err
+}
+
+// spokenFor is the client that a hint speaks for where the request does not
+// name it: of several audiences the one whose address is asked for.
+func (h *Handler) spokenFor(r *http.Request, audience []string, to string) string {
+	for _, id := range audience {
+		client, known := h.o.Registry().Client(tenantOf(r).ID, id)
+		if known && slices.Contains(client.PostLogoutRedirectURIs, to) {
+			return id
+		}
+	}
+	return audience[0]
 }
 
 // wayBack is the client of a logout request, whose post-logout redirect URI is
@@ -162,23 +182,27 @@ func (h *Handler) confirmEndSession(w http.ResponseWriter, r *http.Request) erro
 	return h.end(w, r, bye, held.Session.ID)
 }
 
-// end ends the session and leaves.
+// end ends the session and leaves. What is left to do in other places begins
+// when that stands: whatever becomes of it, the user is signed out here.
 func (h *Handler) end(w http.ResponseWriter, r *http.Request, bye goodbye, sid string) error {
-	err := h.o.Sessions.End(r.Context(), tenantOf(r), sid, federation.Logout, origin(r))
+	s, err := h.o.Sessions.Finish(r.Context(), tenantOf(r), sid, federation.Logout, origin(r))
 	if err != nil && !errors.Is(err, session.ErrNotFound) {
 		return federation.Fail(federation.TemporarilyUnavailable, "You could not be signed out at the moment. Please try again.").Because(err)
 	}
 	h.audit(r, "signed out", slog.String("client", bye.Client), slog.String("session", sid))
-	h.leave(w, r, bye, false)
-	return nil
+	if err != nil {
+		h.leave(w, r, bye, false) // somebody else was faster, and does the rest
+		return nil
+	}
+	return h.depart(w, r, bye, s)
 }
 
 // leave clears the cookie and goes where the relying party asked to.
 func (h *Handler) leave(w http.ResponseWriter, r *http.Request, bye goodbye, already bool) {
 	t := tenantOf(r)
 	http.SetCookie(w, h.o.Sessions.ClearCookie(t.ID, t.Secure()))
-	if bye.To != "" {
-		seeOther(w, withParams(bye.To, bye.State, nil))
+	if to := bye.back(); to != "" {
+		seeOther(w, to)
 		return
 	}
 	h.pages.write(w, http.StatusOK, "signed_out", signedOutPage{Already: already}, "")

@@ -32,7 +32,8 @@ func TestDiscovery(t *testing.T) {
 		}
 		meta := object(t, res.page)
 		if meta["issuer"] != issuer || meta["request_uri_parameter_supported"] != false || meta["authorization_response_iss_parameter_supported"] != true ||
-			meta["backchannel_logout_supported"] != true || meta["backchannel_logout_session_supported"] != true {
+			meta["backchannel_logout_supported"] != true || meta["backchannel_logout_session_supported"] != true ||
+			meta["frontchannel_logout_supported"] != true || meta["frontchannel_logout_session_supported"] != true {
 			t.Errorf("%s", res.page)
 		}
 		allowed := registered()

@@ -40,7 +40,14 @@ type consentPage struct {
 
 type logoutPage struct{ Client, Account, Action, Proof string }
 
-type signedOutPage struct{ Already bool }
+// signedOutPage has, beside what happened, the frames that tell relying parties
+// of it, and where the browser goes on to, if anywhere.
+type signedOutPage struct {
+	Already bool
+	Frames  []template.URL
+	Next    template.URL
+	Host    string
+}
 
 // errorPage has, beside what is wrong, at most one way on: back to the client,
 // by a link or, with Fields, by a form, or to sign out.
@@ -60,6 +67,7 @@ func newPages() (*pages, error) {
 	all, err := template.New("").Funcs(template.FuncMap{
 		"style":  func() template.CSS { return template.CSS(style) },
 		"submit": func() template.JS { return submitScript },
+		"onward": func() template.JS { return onwardScript },
 	}).ParseFS(pageFiles, "pages/*.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse pages: %w", err)

@@ -34,6 +34,8 @@ const (
 	atUpstream step = "upstream"
 	atChooser  step = "choose"
 	atConsent  step = "consent"
+	// atDeparture waits for an upstream that the user is signed out of.
+	atDeparture step = "departure"
 )
 
 // transaction is a request in flight: sealed, in a cookie of its own.
@@ -46,8 +48,10 @@ type transaction struct {
 	Nonce    string `json:"no,omitempty"`
 	Verifier string `json:"v,omitempty"`
 	// Person is who is asked to agree.
-	Person  string    `json:"pe,omitempty"`
-	Expires time.Time `json:"e"`
+	Person string `json:"pe,omitempty"`
+	// Departure is what is left of a logout.
+	Departure *departure `json:"d,omitempty"`
+	Expires   time.Time  `json:"e"`
 }
 
 // carry puts a transaction into the browser. The handle names it in addresses;

@@ -43,16 +43,23 @@ func judge(s federation.Session, now time.Time, e ending) ending {
 // deadline, in which case this call ends it with its timeout. The cause is
 // Logout or Destroy: the others are found out, not asked for.
 func (m *Manager) End(ctx context.Context, t federation.Tenant, sid string, cause federation.Cause, req federation.Request) error {
+	_, err := m.Finish(ctx, t, sid, cause, req)
+	return err
+}
+
+// Finish is End that answers the session as it was when it ended, for what is
+// left to do in the user's browser.
+func (m *Manager) Finish(ctx context.Context, t federation.Tenant, sid string, cause federation.Cause, req federation.Request) (federation.Session, error) {
 	if cause != federation.Logout && cause != federation.Destroy {
-		return fmt.Errorf("session: %q is no cause to end a session with on request", cause)
+		return federation.Session{}, fmt.Errorf("session: %q is no cause to end a session with on request", cause)
 	}
 	got, err := m.end(ctx, t, sid, func(_ federation.Session, now time.Time) ending {
 		return ending{cause: cause, at: now, request: req}
 	})
 	if err == nil && got.cause != cause {
-		return ErrNotFound
+		err = ErrNotFound
 	}
-	return err
+	return got.session, err
 }
 
 // MakeWay ends a browser's session with Destroy where another person signs in
