@@ -23,7 +23,7 @@ test: ## Go tests with the race detector (TESTARGS='-run X -v')
 e2e: ## whole journeys with foreign providers, relying parties and Chromium, and a short round of faults (SCREENSHOTS=folder keeps the pictures)
 	@.ci/deps e2e
 	go test -tags e2e -count=1 -timeout 20m $(TESTARGS) ./cmd/drawbridge/e2e
-	go test -tags faults -count=1 -timeout 5m -run TestShortRound ./cmd/drawbridge/faults
+	go test -tags faults -count=1 -timeout 5m -run 'TestShortRound|TestBugsFit' ./cmd/drawbridge/faults
 
 bench: ## benchmarks of the packages, then of the whole process
 	@.ci/deps test

@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -42,8 +43,8 @@ func quietly(top topology, kinds ...string) topology {
 func plantedBugs() []planted {
 	return []planted{
 		{mutant{"event without state", []edit{{"federation/session/end.go",
-			"		return m.planEnd(ctx, t, row, e, now)\n",
-			`		ops, err := m.planEnd(ctx, t, row, e, now)
+			"		return m.planEnd(ctx, t, row, m.person(ctx, t, row.Value.Person), e, now)\n",
+			`		ops, err := m.planEnd(ctx, t, row, m.person(ctx, t, row.Value.Person), e, now)
 		if err != nil {
 			return nil, err
 		}
@@ -105,6 +106,15 @@ func loseLeases(t *testing.T, bug *mutant, seed uint64) result {
 func TestLeasesAreLost(t *testing.T) {
 	t.Parallel()
 	judge(t, loseLeases(t, nil, seed(t)))
+}
+
+// TestBugsFit holds the bugs to the code that they are planted in, every day.
+func TestBugsFit(t *testing.T) {
+	for _, p := range plantedBugs() {
+		if _, err := p.overlay(filepath.Join(t.TempDir(), "overlay")); err != nil {
+			t.Errorf("%s: %v", p.name, err)
+		}
+	}
 }
 
 // TestPlantedBugs plants each of the six and wants it found.

@@ -28,6 +28,8 @@ type streams struct {
 	partitions int
 	orders     *http.Client
 	group      sync.WaitGroup
+	// turns are per stream: of two orders at once nobody could say which was last.
+	turns []sync.Mutex
 }
 
 // strictPlan is what a round of streams does.
@@ -88,7 +90,7 @@ func runStrict(t *testing.T, p strictPlan, seed uint64) result {
 
 func openStreams(t *testing.T, p strictPlan, seed uint64) *streams {
 	t.Helper()
-	s := &streams{partitions: p.partitions, house: &house{t: t, folder: keptFolder(t), seed: seed, load: &load{}}}
+	s := &streams{partitions: p.partitions, turns: make([]sync.Mutex, p.partitions), house: &house{t: t, folder: keptFolder(t), seed: seed, load: &load{}}}
 	s.journal = openJournal(t, s.folder)
 	s.receiver = startReceiver(t, s.journal, chance(seed, "receiver"))
 	s.receiver.refuse, s.receiver.refused = 10, s.resume
@@ -173,6 +175,12 @@ func (s *streams) order(path string) (status int, err error) {
 // command gives a stream an order until it is acknowledged. A stop counts from
 // when it is; a start from when it was first given.
 func (s *streams) command(kind oracle.ControlKind, stream string) {
+	for p := range s.partitions {
+		if streamOf(p) == stream {
+			s.turns[p].Lock()
+			defer s.turns[p].Unlock()
+		}
+	}
 	for first := time.Now(); ; {
 		status, err := s.order(fmt.Sprintf("/%s?stream=%s", kind, stream))
 		if err == nil && status == http.StatusOK {
