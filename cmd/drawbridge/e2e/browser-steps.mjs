@@ -2,7 +2,8 @@
 // says, {name, url, status, title, text, screenshot}, and what went wrong inside the pages.
 //
 // env: STEPS (JSON list of {visit: address} · {follow: selector} to click and wait for the next page · {fill: selector,
-// value}; visit and follow take the `name` of the screenshot) · SCREENSHOTS and CHROMIUM as in browser.mjs
+// value}; visit and follow take the `name` of the screenshot, and visit `until`, how the address begins of the page to
+// which the browser then goes by itself) · SCREENSHOTS and CHROMIUM as in browser.mjs
 import { withBrowser } from './browser.mjs';
 import { env } from './kit.mjs';
 
@@ -18,8 +19,17 @@ console.log(JSON.stringify(await withBrowser(async (browser) => {
       await page.locator(step.fill).fill(step.value);
       continue;
     }
-    const screenshot = step.visit ? await browser.visit(step.visit, step.name) : await browser.follow(step.follow, step.name);
+    const screenshot = await take(browser, step);
     pages.push({ name: step.name, url: page.url(), status, title: await page.title(), text: await page.locator('body').innerText(), screenshot });
   }
   return { pages, problems: browser.problems };
 })));
+
+/** Takes the step, and a screenshot of where it leads to. */
+async function take(browser, step) {
+  if (!step.visit) return browser.follow(step.follow, step.name);
+  if (!step.until) return browser.visit(step.visit, step.name);
+  await browser.page.goto(step.visit, { waitUntil: 'commit' });
+  await browser.page.waitForURL((at) => at.href.startsWith(step.until), { waitUntil: 'load' });
+  return browser.shot(step.name);
+}

@@ -15,6 +15,7 @@ import (
 // step is what browser-steps.mjs does next, and what the page that it leads to must be.
 type step struct {
 	Visit  string `json:"visit,omitempty"`
+	Until  string `json:"until,omitempty"`
 	Follow string `json:"follow,omitempty"`
 	Fill   string `json:"fill,omitempty"`
 	Value  string `json:"value,omitempty"`

@@ -6,12 +6,15 @@
 // GET /refresh     spends the refresh token, then the same JSON
 // GET /logout      RP-initiated logout, comes back to /signed-out
 // GET /signed-out  JSON {signed_out, state_matches}
+// POST /backchannel takes a logout token: 200, or 400 with what is wrong with it
+// GET /frontchannel is loaded in a frame
+// GET /told        JSON {backchannel: claims of logout tokens, frontchannel: parameters}
 //
 // env: PORT · ISSUER · CLIENT_ID · CLIENT_SECRET (absent: public client) · TOKEN_AUTH client_secret_basic|client_secret_post
 // · SCOPE · ID_TOKEN_ALG
-import { decodeProtectedHeader } from 'jose';
+import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
 import * as oidc from 'openid-client';
-import { env, listen, ready, redirect, sendJSON } from './kit.mjs';
+import { env, listen, readForm, ready, redirect, sendJSON, sendPage } from './kit.mjs';
 
 const clientId = env('CLIENT_ID', 'drawbridge');
 const clientSecret = process.env.CLIENT_SECRET;
@@ -30,7 +33,11 @@ const routes = {
   '/refresh': refresh,
   '/logout': logout,
   '/signed-out': signedOut,
+  '/backchannel': backchannel,
+  '/frontchannel': frontchannel,
+  '/told': (req, res) => sendJSON(res, 200, told),
 };
+const told = { backchannel: [], frontchannel: [] };
 
 handle(async (req, res, at) => {
   const route = routes[at.pathname];
@@ -131,6 +138,28 @@ function signedOut(req, res, at, browser) {
   browser.signedIn = undefined;
   browser.leaving = undefined;
   sendJSON(res, 200, { signed_out: true, state_matches: stateMatches });
+}
+
+/** OpenID Connect Back-Channel Logout 1.0 §2.6. */
+async function backchannel(req, res) {
+  const metadata = (await provider()).serverMetadata();
+  const form = await readForm(req);
+  const { payload } = await jwtVerify(form.get('logout_token') ?? '', createRemoteJWKSet(new URL(metadata.jwks_uri)), {
+    issuer: metadata.issuer, audience: clientId, typ: 'logout+jwt', algorithms: [env('ID_TOKEN_ALG', 'RS256')],
+    requiredClaims: ['iat', 'exp', 'jti', 'events'], maxTokenAge: '2 minutes',
+  });
+  const event = payload.events['http://schemas.openid.net/event/backchannel-logout'];
+  const replayed = told.backchannel.some((had) => had.jti === payload.jti);
+  if ([...form].length !== 1 || !event || Object.keys(event).length || 'nonce' in payload || !(payload.sub || payload.sid) || replayed) {
+    throw new Error(`not a logout token: ${JSON.stringify(payload)}`);
+  }
+  told.backchannel.push(payload);
+  sendJSON(res, 200, {});
+}
+
+function frontchannel(req, res, at) {
+  told.frontchannel.push(Object.fromEntries(at.searchParams));
+  sendPage(res, 200, 'Signed out', '');
 }
 
 /** What a token answer says about the user; a refresh may leave out the ID token and the refresh token. */

@@ -40,18 +40,24 @@ type settings map[string]any
 func startWorld(t *testing.T, change func(w *world, file settings)) *world {
 	t.Helper()
 	w := gather(t, nil)
-	file := w.example(t)
 	if change == nil {
-		w.serve(t, file)
+		w.serve(t, w.example(t))
 		return w
 	}
-	var changed settings
-	if err := yaml.Unmarshal([]byte(file), &changed); err != nil {
-		t.Fatal(err)
-	}
+	changed := w.settings(t)
 	change(w, changed)
 	w.serve(t, changed.text(t))
 	return w
+}
+
+// settings is the example, to be changed.
+func (w *world) settings(t *testing.T) settings {
+	t.Helper()
+	var file settings
+	if err := yaml.Unmarshal([]byte(w.example(t)), &file); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // gather starts the foreign programs and chooses addresses for the rest.
