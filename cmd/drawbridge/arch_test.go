@@ -45,7 +45,8 @@ func law() map[string][]string {
 		// 3: issuing
 		"federation/token": {federation, session, store, claims},
 		// 4: doors
-		"federation/op":         {federation, "federation/token", session, person, claims, store, wire},
+		"federation/op/page":    {},
+		"federation/op":         {federation, "federation/op/page", "federation/token", session, person, claims, store, wire},
 		"federation/admin":      {federation, session, store, wire},
 		"sessionhooks/delivery": {hooks, store, wire},
 		"bridge/local":          {"bridge", store},

@@ -3,7 +3,6 @@ package op
 import (
 	"encoding/json"
 	"slices"
-	"strings"
 
 	"github.com/drawbridge-id/drawbridge/claims"
 	"github.com/drawbridge-id/drawbridge/federation"
@@ -38,29 +37,4 @@ func (q *request) ask(client federation.Client, text string) error {
 // Connect Core 1.0 §5.5.1.1).
 func (q request) unmet(login federation.Login) bool {
 	return q.ACREssential && !slices.Contains(q.ACRValues, login.ACR)
-}
-
-// describeClaims says what each claim that was asked for by name means to the
-// person who is asked. Which text the element is named after cannot be a scope's:
-// no scope has a space.
-func describeClaims(names []string) []scopeLine {
-	lines := make([]scopeLine, 0, len(names))
-	for _, name := range names {
-		base, language, _ := strings.Cut(name, "#")
-		text, ok := map[string]string{
-			"email": "See your e-mail address", "email_verified": "See whether your e-mail address is verified",
-			"phone_number_verified": "See whether your phone number is verified", "address": "See your postal address",
-			"profile": "See the address of your profile page", "picture": "See your picture", "website": "See the address of your website",
-			"birthdate": "See your date of birth", "zoneinfo": "See your time zone", "locale": "See your language and country",
-			"updated_at": "See when your profile was last changed", "nickname": "See your nickname",
-		}[strings.ToLower(base)]
-		if !ok {
-			text = "See your " + strings.ReplaceAll(strings.ToLower(base), "_", " ")
-		}
-		if language != "" {
-			text += " (" + language + ")"
-		}
-		lines = append(lines, scopeLine{Scope: "claim " + name, Text: text})
-	}
-	return lines
 }

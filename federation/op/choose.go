@@ -5,6 +5,7 @@ import (
 	"net/url"
 
 	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/op/page"
 )
 
 // showChooser asks the user which identity provider to sign in with. The
@@ -16,16 +17,16 @@ func (h *Handler) showChooser(w http.ResponseWriter, r *http.Request, client fed
 	if err := h.carry(w, r, handle, transaction{Step: atChooser, Request: q}); err != nil {
 		return q.fail(t, err)
 	}
-	p := chooserPage{Client: title(client)}
+	p := page.Choose{Client: title(client)}
 	for _, u := range offered {
 		link := url.Values{"tx": {handle}, "upstream": {u.ID}}
 		name := u.Name
 		if name == "" {
 			name = u.ID
 		}
-		p.Choices = append(p.Choices, choice{ID: u.ID, Name: name, Link: base(t) + "/choose?" + link.Encode()})
+		p.Choices = append(p.Choices, page.Choice{ID: u.ID, Name: name, Link: base(t) + "/choose?" + link.Encode()})
 	}
-	h.pages.write(w, http.StatusOK, "choose", p, "")
+	h.show(w, r, http.StatusOK, client, q.UILocales, p, "")
 	return nil
 }
 

@@ -71,7 +71,7 @@ func (h *Handler) complete(w http.ResponseWriter, r *http.Request, v visit) erro
 	h.o.Observe.SignIn(v.login.Upstream, "ok")
 	h.audit(r, "signed in", slog.String("client", v.client.ID), slog.String("upstream", v.login.Upstream),
 		slog.String("person", got.person.ID), slog.Bool("silent", !v.fresh && !v.agreed))
-	h.send(w, v.request.reply(t, url.Values{"code": {got.code}}))
+	h.send(w, r, v.request.reply(t, url.Values{"code": {got.code}}))
 	return nil
 }
 

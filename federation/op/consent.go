@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/op/page"
 	"github.com/drawbridge-id/drawbridge/federation/store"
 )
 
@@ -147,11 +148,11 @@ func (h *Handler) askConsent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p := consentPage{
+	p := page.Consent{
 		Client: title(client), Account: h.account(r, tx.Person), Host: host(tx.Request.RedirectURI),
-		Action: base(t) + "/consent", Transaction: all.Get("tx"), Scopes: append(describeScopes(tx.Request.Scopes), describeClaims(tx.Request.Asked.Beyond(tx.Request.Scopes))...),
+		Action: base(t) + "/consent", Transaction: all.Get("tx"), Scopes: tx.Request.Scopes, Claims: tx.Request.Asked.Beyond(tx.Request.Scopes),
 	}
-	h.pages.write(w, http.StatusOK, "consent", p, formTarget(tx.Request.RedirectURI))
+	h.show(w, r, http.StatusOK, client, tx.Request.UILocales, p, formTarget(tx.Request.RedirectURI))
 	return nil
 }
 
@@ -214,21 +215,4 @@ func (h *Handler) account(r *http.Request, person string) string {
 		return p.Name
 	}
 	return p.Email
-}
-
-// describeScopes says what each scope means to the person who is asked.
-func describeScopes(scopes []string) []scopeLine {
-	known := map[string]string{
-		"openid": "Know who you are", "profile": "See your name and profile", "email": "See your e-mail address",
-		"phone": "See your phone number", "address": "See your postal address", offlineAccess: "Keep access while you are away",
-	}
-	lines := make([]scopeLine, 0, len(scopes))
-	for _, s := range scopes {
-		text, ok := known[s]
-		if !ok {
-			text = s
-		}
-		lines = append(lines, scopeLine{Scope: s, Text: text})
-	}
-	return lines
 }

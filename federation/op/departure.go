@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/op/page"
 )
 
 const (
@@ -46,11 +47,11 @@ func (h *Handler) depart(w http.ResponseWriter, r *http.Request, bye goodbye, s 
 	frames := h.frames(t, s)
 	switch {
 	case len(frames) > 0:
-		h.pages.farewell(w, frames, next)
+		h.farewell(w, r, bye.Locales, frames, next)
 	case next != "":
 		seeOther(w, next)
 	default:
-		h.pages.write(w, http.StatusOK, "signed_out", signedOutPage{}, "")
+		h.show(w, r, http.StatusOK, federation.Client{}, bye.Locales, page.SignedOut{}, "")
 	}
 	return nil
 }
@@ -126,7 +127,7 @@ func (h *Handler) returnToEndSession(w http.ResponseWriter, r *http.Request) err
 		case held != nil:
 			return h.unproven(r, federation.Fail(federation.InvalidRequest, "This sign-out is not known in this browser, or took too long.").Because(err))
 		}
-		h.pages.write(w, http.StatusOK, "signed_out", signedOutPage{Already: true}, "")
+		h.show(w, r, http.StatusOK, federation.Client{}, locales(r), page.SignedOut{Already: true}, "")
 		return nil
 	}
 	if _, err := h.wayBack(r, tx.Departure.Bye); err != nil {
@@ -136,6 +137,6 @@ func (h *Handler) returnToEndSession(w http.ResponseWriter, r *http.Request) err
 		seeOther(w, next)
 		return nil
 	}
-	h.pages.write(w, http.StatusOK, "signed_out", signedOutPage{}, "")
+	h.show(w, r, http.StatusOK, federation.Client{}, tx.Departure.Bye.Locales, page.SignedOut{}, "")
 	return nil
 }

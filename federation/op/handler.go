@@ -12,6 +12,7 @@ import (
 
 	"github.com/drawbridge-id/drawbridge/claims"
 	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/op/page"
 	"github.com/drawbridge-id/drawbridge/federation/person"
 	"github.com/drawbridge-id/drawbridge/federation/session"
 	"github.com/drawbridge-id/drawbridge/federation/store"
@@ -19,7 +20,7 @@ import (
 	"github.com/drawbridge-id/drawbridge/openapi/wire"
 )
 
-// Options are what the provider is made of. All but Sealer and Observe are
+// Options are what the provider is made of. All but Sealer, Pages and Observe are
 // required.
 type Options struct {
 	Engine store.Engine
@@ -36,7 +37,9 @@ type Options struct {
 	// Log takes the audit lines.
 	Log *slog.Logger
 	// Now judges what travels sealed, and how old a login is.
-	Now     func() time.Time
+	Now func() time.Time
+	// Pages are what users see; nil are those that come with the program.
+	Pages   func() *page.Set
 	Observe Observer
 }
 
@@ -52,7 +55,6 @@ type Observer struct {
 // Handler serves the provider's endpoints for all tenants.
 type Handler struct {
 	o        Options
-	pages    *pages
 	consents *store.Table[consent]
 	routes   *mux.Router
 }
@@ -60,7 +62,7 @@ type Handler struct {
 // New makes the provider. It is an error to leave a required part out.
 func New(o Options) (*Handler, error) {
 	if o.Engine == nil || o.Registry == nil || o.Persons == nil || o.Sessions == nil || o.Keys == nil || o.Issuer == nil || o.Plan == nil || o.Log == nil || o.Now == nil {
-		return nil, errors.New("op: every part but the sealer and the observer is needed")
+		return nil, errors.New("op: every part but the sealer, the pages and the observer is needed")
 	}
 	if o.Observe.SignIn == nil {
 		o.Observe.SignIn = func(string, string) {}
@@ -68,11 +70,14 @@ func New(o Options) (*Handler, error) {
 	if o.Observe.Refused == nil {
 		o.Observe.Refused = func(claims.Verdict) {}
 	}
-	h := &Handler{o: o, consents: consentTable(o.Engine, o.Sealer)}
-	var err error
-	if h.pages, err = newPages(); err != nil {
-		return nil, err
+	if o.Pages == nil {
+		set, err := page.New(page.Options{})
+		if err != nil {
+			return nil, err
+		}
+		o.Pages = func() *page.Set { return set }
 	}
+	h := &Handler{o: o, consents: consentTable(o.Engine, o.Sealer)}
 	h.routes = h.mount()
 	return h, nil
 }

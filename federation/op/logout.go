@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/op/page"
 	"github.com/drawbridge-id/drawbridge/federation/session"
 )
 
@@ -17,6 +18,8 @@ type goodbye struct {
 	Client string `json:"c,omitempty"`
 	To     string `json:"to,omitempty"`
 	State  string `json:"s,omitempty"`
+	// Locales is the language that was asked for.
+	Locales string `json:"ui,omitempty"`
 	// Named is the sid that the hint names, Asked the one that the user was
 	// asked about.
 	Named string `json:"n,omitempty"`
@@ -39,7 +42,7 @@ const (
 // endSession is the logout endpoint (OpenID Connect RP-Initiated Logout 1.0 §2).
 // What is wrong with the request is told before anything ends.
 func (h *Handler) endSession(w http.ResponseWriter, r *http.Request) error {
-	all, err := params(r, "id_token_hint", "client_id", "post_logout_redirect_uri", "state")
+	all, err := params(r, "id_token_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales")
 	if err != nil {
 		return h.unproven(r, err)
 	}
@@ -83,7 +86,7 @@ func (h *Handler) sayGoodbye(w http.ResponseWriter, r *http.Request, bye goodbye
 
 // goodbye reads a request and proves the way back.
 func (h *Handler) goodbye(r *http.Request, all url.Values) (goodbye, error) {
-	bye := goodbye{Client: all.Get("client_id"), To: all.Get("post_logout_redirect_uri"), State: all.Get("state")}
+	bye := goodbye{Client: all.Get("client_id"), To: all.Get("post_logout_redirect_uri"), State: all.Get("state"), Locales: all.Get("ui_locales")}
 	if given := all.Get("id_token_hint"); given != "" {
 		known, err := h.readHint(r, given)
 		switch {
@@ -146,8 +149,8 @@ func (h *Handler) askLogout(w http.ResponseWriter, r *http.Request, bye goodbye,
 	if err != nil {
 		return err
 	}
-	p := logoutPage{Client: title(client), Account: h.account(r, s.Person), Action: base(tenantOf(r)) + "/end_session/confirm", Proof: proof}
-	h.pages.write(w, http.StatusOK, "logout", p, formTarget(bye.To))
+	p := page.Logout{Client: title(client), Account: h.account(r, s.Person), Action: base(tenantOf(r)) + "/end_session/confirm", Proof: proof}
+	h.show(w, r, http.StatusOK, client, bye.Locales, p, formTarget(bye.To))
 	return nil
 }
 
@@ -166,7 +169,7 @@ func (h *Handler) confirmEndSession(w http.ResponseWriter, r *http.Request) erro
 		return h.unproven(r, err)
 	}
 	if all.Get("answer") != "sign-out" {
-		h.pages.write(w, http.StatusOK, "stay", nil, "")
+		h.show(w, r, http.StatusOK, federation.Client{}, bye.Locales, page.StillSignedIn{}, "")
 		return nil
 	}
 	held, err := h.session(r)
@@ -205,5 +208,5 @@ func (h *Handler) leave(w http.ResponseWriter, r *http.Request, bye goodbye, alr
 		seeOther(w, to)
 		return
 	}
-	h.pages.write(w, http.StatusOK, "signed_out", signedOutPage{Already: already}, "")
+	h.show(w, r, http.StatusOK, federation.Client{}, bye.Locales, page.SignedOut{Already: already}, "")
 }

@@ -184,7 +184,7 @@ func TestPagesKeepToThemselves(t *testing.T) {
 			l.header.Get("Referrer-Policy") != "no-referrer" || l.header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: %v", name, l.header)
 		}
-		if !strings.HasPrefix(l.page, "<!doctype html>") || !strings.Contains(l.page, `<html lang="en">`) {
+		if !strings.HasPrefix(l.page, "<!doctype html>") || !strings.Contains(l.page, `<html lang="en" dir="ltr">`) {
 			t.Errorf("%s begins with %.60q", name, l.page)
 		}
 	}

@@ -1,97 +1,42 @@
 package op
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"embed"
-	"encoding/base64"
-	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/op/page"
 )
 
-//go:embed pages
-var pageFiles embed.FS
-
-// pages are the provider's few pages: plain HTML that works without script.
-type pages struct {
-	all *template.Template
-	// style is the source expression of the one style sheet.
-	style string
+// show writes a page, in the language of who asked: locales is the ui_locales
+// of the request that led here. client is whom the page is about; the zero
+// value is nobody.
+func (h *Handler) show(w http.ResponseWriter, r *http.Request, status int, client federation.Client, locales string, p page.Page, target string) {
+	set := h.o.Pages()
+	set.Write(w, page.Frame{
+		Status: status, Lang: set.Lang(locales, r.Header.Get("Accept-Language")), Tenant: signature(tenantOf(r)), Logo: client.LogoURI, Target: target,
+	}, p)
 }
 
-type choice struct{ ID, Name, Link string }
-
-type chooserPage struct {
-	Client  string
-	Choices []choice
+// signature is what a tenant is called below its pages, empty where it has no
+// name but its id.
+func signature(t federation.Tenant) string {
+	if t.Name == t.ID {
+		return ""
+	}
+	return t.Name
 }
 
-type scopeLine struct{ Scope, Text string }
-
-type consentPage struct {
-	Client, Account, Host, Action, Transaction string
-	Scopes                                     []scopeLine
-}
-
-type logoutPage struct{ Client, Account, Action, Proof string }
-
-// signedOutPage has, beside what happened, the frames that tell relying parties
-// of it, and where the browser goes on to, if anywhere.
-type signedOutPage struct {
-	Already bool
-	Frames  []template.URL
-	Next    template.URL
-	Host    string
-}
-
-// errorPage has, beside what is wrong, at most one way on: back to the client,
-// by a link or, with Fields, by a form, or to sign out.
-type errorPage struct {
-	Text, Code, Request string
-	Client              string
-	Back                template.URL
-	Fields              []field
-	SignOut             string
-}
-
-func newPages() (*pages, error) {
-	style, err := pageFiles.ReadFile("pages/style.css")
+// locales are the ui_locales of a request that may not have been read yet, or
+// not without an error.
+func locales(r *http.Request) string {
+	all, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, err
+		return ""
 	}
-	all, err := template.New("").Funcs(template.FuncMap{
-		"style":  func() template.CSS { return template.CSS(style) },
-		"submit": func() template.JS { return submitScript },
-		"onward": func() template.JS { return onwardScript },
-	}).ParseFS(pageFiles, "pages/*.html")
-	if err != nil {
-		return nil, fmt.Errorf("parse pages: %w", err)
-	}
-	sum := sha256.Sum256(style)
-	return &pages{all: all, style: "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"}, nil
-}
-
-// write shows a page. Forms may go to ourselves and, through our redirect, to
-// target where one is given.
-func (p *pages) write(w http.ResponseWriter, status int, name string, data any, target string) {
-	var body bytes.Buffer
-	if err := p.all.ExecuteTemplate(&body, name+".html", data); err != nil {
-		http.Error(w, "internal error", http.StatusInternalServerError)
-		return
-	}
-	noStore(w)
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src "+p.style+
-		"; form-action "+strings.TrimSpace("'self' "+target)+"; base-uri 'none'; frame-ancestors 'none'")
-	w.Header().Set("X-Frame-Options", "DENY")
-	w.Header().Set("Referrer-Policy", "no-referrer")
-	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes()) // a browser that has gone needs no page
+	return one(all, "ui_locales")
 }
 
 // formTarget is the source expression that lets a form end at a relying party

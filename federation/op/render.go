@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/op/page"
 	"github.com/drawbridge-id/drawbridge/openapi/wire"
 )
 
@@ -101,11 +102,14 @@ func (h *Handler) page(d door) http.Handler {
 		e := public(err)
 		note(r, e)
 		if back, ok := errors.AsType[*redirectError](err); ok {
-			h.send(w, back.reply)
+			h.send(w, r, back.reply)
 			return
 		}
 		retryAfter(w, e)
-		p := errorPage{Text: e.Description, Code: string(e.Code), Request: wire.RequestInfoFrom(r.Context()).ID}
+		p := page.Error{
+			Text: e.Description, Code: string(e.Code), Request: wire.RequestInfoFrom(r.Context()).ID,
+			Later: e.Code == federation.TemporarilyUnavailable,
+		}
 		status, target := e.Status, ""
 		if status == http.StatusNotFound || status == http.StatusMethodNotAllowed {
 			p.Code = "" // there was no protocol to speak
@@ -119,7 +123,7 @@ func (h *Handler) page(d door) http.Handler {
 		if l, ok := errors.AsType[*logoutError](err); ok {
 			p.SignOut = l.again
 		}
-		h.pages.write(w, status, "error", p, target)
+		h.show(w, r, status, federation.Client{}, locales(r), p, target)
 	})
 }
 
