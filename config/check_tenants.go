@@ -2,7 +2,6 @@ package config
 
 import (
 	"net/url"
-	"slices"
 	"strings"
 )
 
@@ -82,11 +81,9 @@ func (c *checker) upstreams(cfg *Config) {
 	owner := make(map[domain]int)
 	for i, upstream := range cfg.Upstreams {
 		c.refers(at("upstreams", i, "tenant"), upstream.Tenant, tenants, "")
+		c.upstream(i, upstream)
 		if issuerAt := at("upstreams", i, "issuer"); sameIssuer(upstream.Issuer) == sameIssuer(cfg.Issuer) && c.sound("issuer") {
 			c.fault(issuerAt, "is our own issuer: Drawbridge cannot be its own upstream")
-		}
-		if !slices.Contains(upstream.Scopes, "openid") {
-			c.fault(at("upstreams", i, "scopes"), "must have openid among them")
 		}
 		if upstream.Subject == "upstream" && perTenant[upstream.Tenant] > 1 {
 			c.fault(at("upstreams", i, "subject"), "must be own where a tenant has several upstreams: two of them may mean different users by one subject")

@@ -20,18 +20,20 @@ var updating = flag.Bool("update", false, "write what is expected")
 // options are the environment and the files that testdata refers to.
 func options() config.Options {
 	env := map[string]string{
-		"PLATFORM_PASSWORD": "nocturne-lattice-41",
-		"CORP_SECRET":       "corp-secret-value",
-		"SHOP_SECRET":       "shop-secret-value",
-		"SEALING_KEY":       "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
-		"NESTED":            "${env:CORP_SECRET}",
-		"EMPTY":             "",
-		"SHORT":             "hunter2",
-		"PLAIN_ISSUER":      "http://op.example.org",
-		"TRUE":              "true",
-		"FIVE":              "5",
-		"BINARY":            "\xff\xfe",
-		"CONTROL":           "a\x00b",
+		"PLATFORM_PASSWORD":    "nocturne-lattice-41",
+		"CORP_SECRET":          "corp-secret-value",
+		"GITHUB_CLIENT_ID":     "Iv1.0123456789abcdef",
+		"GITHUB_CLIENT_SECRET": "github-secret-value",
+		"SHOP_SECRET":          "shop-secret-value",
+		"SEALING_KEY":          "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+		"NESTED":               "${env:CORP_SECRET}",
+		"EMPTY":                "",
+		"SHORT":                "hunter2",
+		"PLAIN_ISSUER":         "http://op.example.org",
+		"TRUE":                 "true",
+		"FIVE":                 "5",
+		"BINARY":               "\xff\xfe",
+		"CONTROL":              "a\x00b",
 	}
 	files := map[string]string{
 		"secret.txt": "from-a-file-value\n",
@@ -82,7 +84,7 @@ func glob(t *testing.T, pattern string, atLeast int) []string {
 }
 
 func TestGoodFilesLoad(t *testing.T) {
-	for _, name := range append(glob(t, "testdata/good/*.yaml", 8), "examples/gateway.yaml") {
+	for _, name := range append(glob(t, "testdata/good/*.yaml", 8), glob(t, "examples/*.yaml", 2)...) {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			if cfg := load(t, name); cfg.Issuer == "" {
 				t.Error("accepted without an issuer")

@@ -40,7 +40,6 @@ func rules() map[string]rule {
 		"sealkey":       sealKeyRule,
 		"signingsecret": signingSecretRule,
 		"storeprefix":   storePrefixRule,
-		"upstreamtype":  upstreamTypeRule,
 
 		"slug":     matching(`^[0-9a-z-]{1,63}$`, "must be of lower-case letters, digits and dashes, at most 63"),
 		"uuid":     matching(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`, "must be a UUID in lower case"),
@@ -108,13 +107,6 @@ func signingSecretRule(given string) string {
 	key, err := base64.StdEncoding.DecodeString(encoded)
 	ok := given == "" || prefixed && err == nil && len(key) >= 24 && len(key) <= 64
 	return unless(ok, "must be whsec_ followed by 24 to 64 bytes as base64")
-}
-
-func upstreamTypeRule(given string) string {
-	if given == "oauth2" {
-		return "must be oidc; oauth2 arrives with a later version"
-	}
-	return unless(given == "oidc", "must be oidc"+meant(given, []string{"oidc"}))
 }
 
 // validate holds the configuration to its tags, each complaint at the place of

@@ -27,7 +27,9 @@ type Attempt struct {
 	Prompt    []string
 	LoginHint string
 	ACRValues []string
-	UILocales string
+	// ACREssential: a login of another acr is of no use (Core §5.5.1.1).
+	ACREssential bool
+	UILocales    string
 	// MaxAge is in seconds; negative when not asked for.
 	MaxAge int
 	// At is when the relying party asked: what had to be new or recent is

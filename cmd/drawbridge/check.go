@@ -84,6 +84,10 @@ func askUpstreams(ctx context.Context, w io.Writer, r *revision) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(r.connectors)) {
 		c := r.connectors[name]
+		if c.plain != nil {
+			fmt.Fprintf(w, "  upstream %s is asked nothing: plain OAuth 2.0 has no discovery\n", name)
+			continue
+		}
 		if _, err := c.oidc.EndSessionURL(ctx, "", "", ""); err != nil {
 			errs = append(errs, fmt.Errorf("upstream %s: %w", name, err))
 			continue

@@ -101,9 +101,9 @@ func (a *App) logoutRequest(ctx context.Context, at store.Place, j delivery.Job)
 }
 
 // followed is the way to an upstream's own end of session, nil where it is to be
-// left alone.
+// left alone, or where the protocol has none.
 func followed(u config.Upstream, c connector) func(ctx context.Context, hint, back, state string) (string, error) {
-	if u.EndSession == "leave" {
+	if u.EndSession == "leave" || c.plain != nil {
 		return nil
 	}
 	return c.oidc.EndSessionURL
@@ -113,7 +113,7 @@ func followed(u config.Upstream, c connector) func(ctx context.Context, hint, ba
 func printReturns(w io.Writer, cfg config.Config, issuers map[string]string) {
 	told := false
 	for _, u := range cfg.Upstreams {
-		if u.EndSession == "leave" {
+		if u.EndSession == "leave" || u.Type == "oauth2" {
 			continue
 		}
 		if !told {

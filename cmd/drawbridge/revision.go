@@ -36,7 +36,9 @@ type connector struct {
 	made config.Upstream
 	// egress is what its client may reach.
 	egress []netip.Prefix
-	oidc   *upstream.OIDC
+	// One of them speaks to it, by the type of the upstream.
+	oidc  *upstream.OIDC
+	plain *upstream.OAuth2
 }
 
 type builtHook struct {
@@ -123,7 +125,7 @@ func (b *builder) upstreams(cfg config.Config, r, before *revision) ([]federatio
 		}
 		r.connectors[u.Tenant+"/"+u.ID] = c
 		all = append(all, federation.Upstream{
-			ID: u.ID, Tenant: u.Tenant, Name: u.Name, Issuer: u.Issuer, Connector: c.oidc, Domains: u.Domains,
+			ID: u.ID, Tenant: u.Tenant, Name: u.Name, Issuer: c.issuer(), Connector: c.speaks(), Domains: u.Domains,
 			TrustAnyEmail: u.TrustEmail == "any", Subject: federation.SubjectMode(u.Subject),
 			CustomerFrom: u.User.Customer, EmailFrom: u.User.Email, PasswordResetURL: u.PasswordResetURL, EndSessionURL: followed(u, c),
 		})
@@ -135,21 +137,8 @@ func (b *builder) connector(u config.Upstream, egress []netip.Prefix, client *ht
 	if had, ok := before.connectors[u.Tenant+"/"+u.ID]; ok && same(had.made, u) && same(had.egress, egress) {
 		return had, nil
 	}
-	oidc, err := upstream.New(upstream.Options{
-		ID: u.ID, Issuer: u.Issuer, ClientID: u.ClientID, ClientSecret: federation.Secret(u.ClientSecret.Reveal()),
-		AuthMethod: federation.AuthMethod(u.TokenEndpointAuthMethod), Scopes: u.Scopes, HTTP: client, Now: b.now, Log: b.log,
-		ResponseMode: responseMode(u.ResponseMode),
-	})
-	return connector{made: u, egress: egress, oidc: oidc}, err
-}
-
-// responseMode is what an upstream is asked for: the default of the protocol
-// needs no word.
-func responseMode(configured string) string {
-	if configured == "query" {
-		return ""
-	}
-	return configured
+	oidc, plain, err := b.connect(u, client)
+	return connector{made: u, egress: egress, oidc: oidc, plain: plain}, err
 }
 
 // webhook finds a tenant's session webhook in its newest revision.

@@ -189,7 +189,7 @@ func (tx transaction) attempt(t federation.Tenant, state string) federation.Atte
 	a := federation.Attempt{
 		State: state, Nonce: tx.Nonce, Verifier: tx.Verifier, RedirectURI: t.URL("/callback/" + url.PathEscape(tx.Upstream)),
 		LoginHint: tx.Request.LoginHint, ACRValues: tx.Request.ACRValues, UILocales: tx.Request.UILocales, MaxAge: tx.Request.MaxAge,
-		At: tx.Request.At,
+		At: tx.Request.At, ACREssential: tx.Request.ACREssential,
 	}
 	for _, p := range []string{"login", "select_account"} {
 		if tx.Request.prompts(p) {

@@ -99,7 +99,7 @@ func TestWithdrawnKeysAreForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	back := walk(t, c, attempt())
-	got, err := c.caller.redeem(t.Context(), c.cache.old().meta.Token, attempt(), back.Code)
+	got, err := c.call(c.cache.old()).redeem(t.Context(), attempt(), back.Code)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,6 +36,10 @@ type metadata struct {
 	Algs          []string `json:"id_token_signing_alg_values_supported"`
 	UserinfoAlgs  []string `json:"userinfo_signing_alg_values_supported"`
 	IssInAnswer   bool     `json:"authorization_response_iss_parameter_supported"`
+	Pushed        string   `json:"pushed_authorization_request_endpoint"`
+	RequiresPush  bool     `json:"require_pushed_authorization_requests"`
+	// ClaimsParameter: the claims parameter of Core §5.5 is understood.
+	ClaimsParameter bool `json:"claims_parameter_supported"`
 }
 
 // provider is what one fetch of the metadata brought.
@@ -156,8 +160,9 @@ func (m metadata) check(issuer string) error {
 	for name, s := range map[string]string{
 		"authorization_endpoint": m.Authorization, "token_endpoint": m.Token, "jwks_uri": m.JWKS,
 		"userinfo_endpoint": m.Userinfo, "end_session_endpoint": m.EndSession,
+		"pushed_authorization_request_endpoint": m.Pushed,
 	} {
-		if s == "" && (name == "userinfo_endpoint" || name == "end_session_endpoint") {
+		if s == "" && name != "authorization_endpoint" && name != "token_endpoint" && name != "jwks_uri" {
 			continue
 		}
 		u, err := url.Parse(s)

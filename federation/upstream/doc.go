@@ -1,6 +1,6 @@
-// Package upstream signs users in at OpenID Connect providers: a strict relying
-// party over go-oidc and x/oauth2 (DESIGN decision 15, reference
-// op-checklist 2.8).
+// Package upstream signs users in at OpenID Connect providers, as a strict
+// relying party over go-oidc (DESIGN decision 15, reference op-checklist 2.8),
+// and at providers of plain OAuth 2.0.
 //
 // It owns the authorization URL, the exchange of the answer for a verified
 // login, and the address that ends the provider's own session. It keeps
@@ -40,6 +40,34 @@
 //     waits for the next.
 //   - What was fetched once serves on while the provider cannot be reached, or
 //     publishes nothing that could be used.
+//
+// # Who we are there
+//
+// By client_secret_basic, client_secret_post or private_key_jwt, at the token
+// endpoint and where requests are pushed (RFC 9126) alike. One function makes
+// all of these calls: x/oauth2 builds authorization requests, but cannot sign
+// client assertions, and reads answers less strictly than ID tokens are read.
+// PKCE with S256 goes along always. What an operator adds to authorization
+// requests never replaces what the protocol sets.
+//
+// # Assurance
+//
+// acr_values are translated into the provider's words, its acr and amr into
+// ours. Once words are mapped, others mean nothing unless the operator passes
+// them; a word of ours that comes from the provider itself never counts. An acr
+// that is essential is asked for with the claims parameter where the provider
+// has that, and held to: unmet_authentication_requirements.
+//
+// # Plain OAuth 2.0
+//
+// A user is whom the profile is about: one member of it, text or a whole number,
+// is the subject. Nothing there says when or how the user authenticated, so
+// prompt=login and max_age are login_required before the user is sent there,
+// and an essential acr is unmet, unless the operator takes that on himself
+// (AssumeAnew, DefaultACR). auth_time is when the login came in, marked as a
+// guess. Claims that only an ID token can vouch for are taken out of a profile.
+// iss of an answer is compared where the operator named the issuer. Errors that
+// come with status 200, and answers that are forms, are GitHub's.
 //
 // # Several nodes
 //

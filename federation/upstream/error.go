@@ -77,9 +77,9 @@ func (e *answerError) down() bool {
 	return e.status >= http.StatusInternalServerError || e.status == http.StatusTooManyRequests || e.code == string(federation.TemporarilyUnavailable)
 }
 
-// spent: what was shown to it counts no longer. GitHub has a word of its own.
+// spent: what was shown to it counts no longer. GitHub has words of its own.
 func (e *answerError) spent() bool {
-	return e.code == string(federation.InvalidGrant) || e.code == "bad_verification_code"
+	return e.code == string(federation.InvalidGrant) || e.code == "bad_verification_code" || e.code == "bad_refresh_token"
 }
 
 // brief is an error whose text repeats a stranger's words, clipped.

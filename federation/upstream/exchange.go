@@ -33,7 +33,7 @@ func (c *OIDC) Exchange(ctx context.Context, a federation.Attempt, cb federation
 	if cb.Code == "" {
 		return federation.Login{}, distrust("code", nil)
 	}
-	got, err := c.caller.redeem(ctx, p.meta.Token, a, cb.Code)
+	got, err := c.call(p).redeem(ctx, a, cb.Code)
 	if err != nil {
 		return federation.Login{}, exchangeFailed(err)
 	}
@@ -49,6 +49,9 @@ func (c *OIDC) Exchange(ctx context.Context, a federation.Attempt, cb federation
 	}
 	login := c.login(token, bag, got)
 	if err := c.fresh(login, a); err != nil {
+		return federation.Login{}, err
+	}
+	if login, err = c.o.Assurance.assured(login, a); err != nil {
 		return federation.Login{}, err
 	}
 	if p.meta.Userinfo == "" {

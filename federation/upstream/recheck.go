@@ -28,7 +28,7 @@ func (c *OIDC) Recheck(ctx context.Context, l federation.Login) (federation.Logi
 		}
 		return c.recheckUserinfo(ctx, p, l, bag)
 	}
-	got, err := c.caller.renew(ctx, p.meta.Token, l.RefreshToken)
+	got, err := c.call(p).renew(ctx, l.RefreshToken)
 	if err != nil {
 		return l, renewFailed(err)
 	}

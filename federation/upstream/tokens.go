@@ -23,6 +23,10 @@ type caller struct {
 	id     string
 	secret federation.Secret
 	method federation.AuthMethod
+	key    *Key
+	// issuer and token endpoint are what a proof by key is made for.
+	issuer, token string
+	now           func() time.Time
 }
 
 // tokens is a token endpoint's answer (RFC 6749 §5.1).
@@ -47,21 +51,21 @@ func (e *answerError) Error() string {
 }
 
 // redeem exchanges a code (RFC 6749 §4.1.3, RFC 7636 §4.5).
-func (c caller) redeem(ctx context.Context, endpoint string, a federation.Attempt, code string) (tokens, error) {
-	return c.tokens(ctx, endpoint, url.Values{
+func (c caller) redeem(ctx context.Context, a federation.Attempt, code string) (tokens, error) {
+	return c.tokens(ctx, url.Values{
 		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {a.RedirectURI}, "code_verifier": {a.Verifier},
 	})
 }
 
 // renew uses a refresh token (RFC 6749 §6). The scopes stay those of the login.
-func (c caller) renew(ctx context.Context, endpoint, refresh string) (tokens, error) {
-	return c.tokens(ctx, endpoint, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}})
+func (c caller) renew(ctx context.Context, refresh string) (tokens, error) {
+	return c.tokens(ctx, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}})
 }
 
 // tokens asks a token endpoint. Some answer with a form, and some say no with
 // the status of a yes: the member error decides.
-func (c caller) tokens(ctx context.Context, endpoint string, form url.Values) (tokens, error) {
-	said, err := c.post(ctx, endpoint, form)
+func (c caller) tokens(ctx context.Context, form url.Values) (tokens, error) {
+	said, err := c.post(ctx, c.token, form)
 	if err != nil {
 		return tokens{}, err
 	}
@@ -151,12 +155,23 @@ func understand(contentType string, body []byte) (said, error) {
 }
 
 // prove adds our credentials to a form, or answers the header that has them
-// (RFC 6749 §2.3.1).
+// (RFC 6749 §2.3.1, RFC 7523 §2.2).
 func (c caller) prove(form url.Values) (header string, err error) {
-	if c.method == federation.AuthPost {
+	switch c.method {
+	case federation.AuthPost:
 		form.Set("client_id", c.id)
 		form.Set("client_secret", c.secret.Reveal())
 		return "", nil
+	case PrivateKeyJWT:
+		audience := c.token
+		if c.key.audience == ForIssuer {
+			audience = c.issuer
+		}
+		proof, err := c.key.assertion(c.id, audience, c.now())
+		form.Set("client_id", c.id)
+		form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+		form.Set("client_assertion", proof)
+		return "", err
 	}
 	req := http.Request{Header: http.Header{}}
 	req.SetBasicAuth(url.QueryEscape(c.id), url.QueryEscape(c.secret.Reveal()))

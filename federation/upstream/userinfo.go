@@ -25,7 +25,7 @@ func (c *OIDC) withUserinfo(ctx context.Context, p *provider, login federation.L
 	if sub, ok := told["sub"].(string); !ok || sub != login.Subject {
 		return federation.Login{}, distrust("userinfo sub", nil) // §5.3.2
 	}
-	for _, name := range []string{"iss", "aud", "exp", "iat", "nonce", "auth_time", "acr", "amr", "azp", "sid"} {
+	for _, name := range minted() {
 		delete(told, name) // said of the login by the ID token alone
 	}
 	if login.Claims, err = claims.Merge(login.Claims, told); err != nil {

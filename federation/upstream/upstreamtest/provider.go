@@ -62,6 +62,16 @@ type Knobs struct {
 	Refresh Refresh
 	// UserinfoDelay is how long userinfo takes.
 	UserinfoDelay time.Duration
+	// PAR is "offer" or "require".
+	PAR string
+	// TokenForm answers at the token endpoint with a form; TokenError says no
+	// there with the status of a yes.
+	TokenForm  bool
+	TokenError string
+	// NoIDToken leaves it out, as a provider of plain OAuth 2.0 does; Emails is
+	// what /emails says.
+	NoIDToken bool
+	Emails    string
 	// Meta is added to the metadata.
 	Meta map[string]any
 }
@@ -70,6 +80,10 @@ type Knobs struct {
 type Provider struct {
 	*httptest.Server
 	ClientID, ClientSecret string
+	// ClientKey is the client's public key: with it no secret is good any more,
+	// and ClientAudience is what a proof must be made for.
+	ClientKey      any
+	ClientAudience string
 
 	mu    sync.Mutex
 	knobs Knobs
@@ -78,8 +92,13 @@ type Provider struct {
 	// refreshes the refresh tokens, with what their sign-in asked for.
 	access    map[string]bool
 	refreshes map[string]url.Values
-	keys      []signing
-	hits      map[string]int
+	// requests are those that were pushed, asked the last one that came, proofs
+	// the client assertions that were used.
+	requests map[string]url.Values
+	asked    url.Values
+	proofs   map[string]bool
+	keys     []signing
+	hits     map[string]int
 }
 
 type signing struct {
@@ -92,12 +111,14 @@ type signing struct {
 func New(t testing.TB) *Provider {
 	t.Helper()
 	p := &Provider{ClientID: "drawbridge", ClientSecret: "upstream-secret", codes: map[string]url.Values{}, hits: map[string]int{},
-		access: map[string]bool{}, refreshes: map[string]url.Values{}}
+		access: map[string]bool{}, refreshes: map[string]url.Values{},
+		requests: map[string]url.Values{}, proofs: map[string]bool{}}
 	p.Rotate()
 	mux := http.NewServeMux()
 	for path, h := range map[string]http.HandlerFunc{
 		"/.well-known/openid-configuration": p.discovery, "/jwks": p.jwks, "/authorize": p.authorize,
 		"/token": p.token, "/userinfo": p.userinfo, "/end_session": p.endSession,
+		"/par": p.par, "/emails": p.emails,
 	} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			p.mu.Lock()
@@ -171,6 +192,10 @@ func (p *Provider) discovery(w http.ResponseWriter, _ *http.Request) {
 		"authorization_response_iss_parameter_supported": true,
 	}
 	maps.Copy(meta, k.Meta)
+	if k.PAR != "" {
+		meta["pushed_authorization_request_endpoint"] = p.URL + "/par"
+		meta["require_pushed_authorization_requests"] = k.PAR == "require"
+	}
 	if !k.NoUserinfo {
 		meta["userinfo_endpoint"] = p.URL + "/userinfo"
 	}
@@ -192,6 +217,17 @@ func (p *Provider) jwks(w http.ResponseWriter, _ *http.Request) {
 
 func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 	k, q := p.now(), r.URL.Query()
+	if uri := q.Get("request_uri"); uri != "" || k.PAR == "require" {
+		pushed := p.pushed(uri)
+		if pushed == nil || len(q) != 2 || q.Get("client_id") != pushed.Get("client_id") {
+			http.Error(w, "no such request", http.StatusBadRequest)
+			return
+		}
+		q = pushed
+	}
+	p.mu.Lock()
+	p.asked = q
+	p.mu.Unlock()
 	back, err := url.Parse(q.Get("redirect_uri"))
 	if err != nil || q.Get("client_id") != p.ClientID {
 		http.Error(w, "bad request", http.StatusBadRequest)
@@ -229,31 +265,26 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 		answer(w, k.TokenStatus, map[string]string{"error": "server_error"})
 		return
 	}
-	id, secret, _ := r.BasicAuth()
-	if id == "" {
-		id, secret = r.PostFormValue("client_id"), r.PostFormValue("client_secret")
-	}
-	if r.PostFormValue("grant_type") == "refresh_token" {
-		if id != p.ClientID || secret != p.ClientSecret {
-			answer(w, http.StatusUnauthorized, map[string]string{"error": "invalid_client"})
-			return
-		}
+	known := p.knows(r)
+	if known && r.PostFormValue("grant_type") == "refresh_token" {
 		p.refresh(w, k, r.PostFormValue("refresh_token"))
 		return
 	}
 	p.mu.Lock()
-	asked, known := p.codes[r.PostFormValue("code")]
+	asked, issued := p.codes[r.PostFormValue("code")]
 	delete(p.codes, r.PostFormValue("code"))
 	p.mu.Unlock()
 	sum := sha256.Sum256([]byte(r.PostFormValue("code_verifier")))
 	switch {
-	case id != p.ClientID || secret != p.ClientSecret:
+	case !known:
 		answer(w, http.StatusUnauthorized, map[string]string{"error": "invalid_client"})
-	case !known || r.PostFormValue("redirect_uri") != asked.Get("redirect_uri") ||
+	case k.TokenError != "":
+		p.answer(w, k, map[string]any{"error": k.TokenError, "error_description": "no"})
+	case !issued || r.PostFormValue("redirect_uri") != asked.Get("redirect_uri") ||
 		base64.RawURLEncoding.EncodeToString(sum[:]) != asked.Get("code_challenge"):
 		answer(w, http.StatusBadRequest, map[string]string{"error": "invalid_grant"})
 	default:
-		answer(w, 0, p.issue(k, p.idToken(k, asked)))
+		p.answer(w, k, p.issue(k, p.idToken(k, asked)))
 	}
 }
 

@@ -29,7 +29,7 @@ type Refresh struct {
 // issue is a token answer.
 func (p *Provider) issue(k Knobs, idToken string) map[string]any {
 	out := map[string]any{"access_token": "at-" + rand.Text(), "token_type": "Bearer", "expires_in": 300, "id_token": idToken}
-	if idToken == "" {
+	if idToken == "" || k.NoIDToken {
 		delete(out, "id_token")
 	}
 	p.mu.Lock()
@@ -76,7 +76,7 @@ func (p *Provider) refresh(w http.ResponseWriter, k Knobs, token string) {
 		id = p.idToken(again, nil)
 	}
 	k.Refresh.Give = k.Refresh.Rotate
-	answer(w, 0, p.issue(k, id))
+	p.answer(w, k, p.issue(k, id))
 }
 
 // Revoke makes every access token that was given out worthless.
