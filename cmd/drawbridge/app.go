@@ -16,6 +16,7 @@ import (
 	"github.com/drawbridge-id/drawbridge/cmd/drawbridge/internal/edge"
 	"github.com/drawbridge-id/drawbridge/config"
 	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/notice"
 	"github.com/drawbridge-id/drawbridge/federation/op"
 	"github.com/drawbridge-id/drawbridge/federation/person"
 	"github.com/drawbridge-id/drawbridge/federation/session"
@@ -46,6 +47,7 @@ type App struct {
 	persons  *person.Manager
 	sessions *session.Manager
 	issuer   *token.Issuer
+	notices  *notice.Receiver
 	provider *op.Handler
 	pages    *bridge.Pages
 	users    *bridge.Service
@@ -151,9 +153,12 @@ func (a *App) federation(cfg config.Config, sealer *store.Sealer, plan federatio
 	}); err != nil {
 		return err
 	}
+	if a.notices, err = a.noticeReceiver(sealer); err != nil {
+		return err
+	}
 	a.provider, err = op.New(op.Options{
 		Engine: a.engine, Sealer: sealer, Registry: func() *federation.Registry { return a.live.Load().registry }, Persons: a.persons,
-		Sessions: a.sessions, Keys: a.keys, Issuer: a.issuer, Plan: plan, Log: a.log, Now: time.Now, Observe: a.observeSignIns(),
+		Sessions: a.sessions, Keys: a.keys, Issuer: a.issuer, Notices: a.notices, Plan: plan, Log: a.log, Now: time.Now, Observe: a.observeSignIns(),
 	})
 	return err
 }

@@ -42,11 +42,12 @@ func law() map[string][]string {
 		"federation/store/redisstore/redistest": {},
 		"claims/hook":                           {claims},
 		"bridge/mail":                           {"bridge"},
+		"federation/notice":                     {federation, session, person, store},
 		// 3: issuing
 		"federation/token": {federation, session, store, claims},
 		// 4: doors
 		"federation/op/page":    {},
-		"federation/op":         {federation, "federation/op/page", "federation/token", session, person, claims, store, wire},
+		"federation/op":         {federation, "federation/op/page", "federation/token", "federation/notice", session, person, claims, store, wire},
 		"federation/admin":      {federation, session, store, wire},
 		"sessionhooks/delivery": {hooks, store, wire},
 		"bridge/local":          {"bridge", store},

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
-	"net/url"
 	"os"
 	"slices"
 	"time"
@@ -74,9 +73,10 @@ func printCallbacks(w io.Writer, cfg config.Config) {
 	}
 	fmt.Fprintln(w, "The configuration is good. Register these callback addresses:")
 	for _, u := range cfg.Upstreams {
-		fmt.Fprintf(w, "  %s: %s/callback/%s\n", u.ID, issuers[u.Tenant], url.PathEscape(u.ID))
+		fmt.Fprintf(w, "  %s: %s\n", u.ID, at(issuers[u.Tenant], "callback", u.ID))
 	}
 	printReturns(w, cfg, issuers)
+	printLogouts(w, cfg, issuers)
 }
 
 // askUpstreams makes the first call that a sign-in would make.

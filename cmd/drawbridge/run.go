@@ -39,6 +39,7 @@ func (a *App) Run(ctx context.Context) error {
 	run("keys", a.keys.Run)
 	run("sessions", a.sessions.Run)
 	run("persons", a.persons.Run)
+	run("notices", a.notices.Run)
 	run("delivery", a.worker.Run)
 	run("events", a.trimEvents)
 	run("nodes", a.nodes.Run)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/drawbridge-id/drawbridge/bridge"
 	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/notice"
 	"github.com/drawbridge-id/drawbridge/federation/op"
 	"github.com/drawbridge-id/drawbridge/federation/person"
 	"github.com/drawbridge-id/drawbridge/federation/session"
@@ -45,6 +46,12 @@ func catalogue(sealer *store.Sealer) (*store.Catalogue, error) {
 	}
 	sessions, err := session.New(session.Options{Engine: c, Sealer: sealer, Policy: func(federation.Tenant) session.Policy { return session.Policy{} }})
 	if err != nil {
+		return nil, err
+	}
+	if _, err := notice.New(notice.Options{
+		Engine: c, Sealer: sealer, Registry: func() *federation.Registry { return nil }, Persons: persons, Sessions: sessions,
+		Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	}); err != nil {
 		return nil, err
 	}
 	keys, err := token.NewKeyring(token.KeyringOptions{

@@ -58,6 +58,9 @@ func (h *Handler) complete(w http.ResponseWriter, r *http.Request, v visit) erro
 	if !v.fresh && (errors.Is(err, session.ErrNotFound) || errors.Is(err, person.ErrNotFound)) {
 		return h.signInAt(w, r, v.client, v.request, "") // it ended under way, or its person is gone
 	}
+	if errors.Is(err, session.ErrSignedOut) {
+		return h.signedOutMeanwhile(w, r, v, got, err)
+	}
 	if err != nil {
 		return h.denied(r, t, v, got, err)
 	}

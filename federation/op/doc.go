@@ -74,6 +74,12 @@
 //     authorization and logout by POST find the session as those by GET do, and
 //     an answer that an upstream has its page post finds its transaction.
 //   - HEAD is answered where GET changes nothing.
+//   - A logout token of an upstream (Back-Channel Logout 1.0) ends sessions whole;
+//     package notice says how. A sign-in that is under way with a login that is over
+//     goes back to the upstream, once, or answers login_required. A frame of the
+//     upstream's (Front-Channel Logout 1.0) says iss and sid, since browsers withhold
+//     the cookie there; without them it must be a frame that the cookie came to.
+//     Nobody is sent back to the upstream that asked.
 //   - The browser's cookie, not the hint, is the authority at end_session; a
 //     hint that names the very session spares the user the question. Of a hint
 //     with several audiences the one counts whose address is asked for.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/drawbridge-id/drawbridge/claims"
 	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/notice"
 	"github.com/drawbridge-id/drawbridge/federation/op/page"
 	"github.com/drawbridge-id/drawbridge/federation/person"
 	"github.com/drawbridge-id/drawbridge/federation/session"
@@ -32,6 +33,8 @@ type Options struct {
 	Sessions *session.Manager
 	Keys     *token.Keyring
 	Issuer   *token.Issuer
+	// Notices takes what upstreams tell of logins that are over.
+	Notices *notice.Receiver
 	// Plan adds what others want to the commits that are made here.
 	Plan federation.Planner
 	// Log takes the audit lines.
@@ -61,7 +64,7 @@ type Handler struct {
 
 // New makes the provider. It is an error to leave a required part out.
 func New(o Options) (*Handler, error) {
-	if o.Engine == nil || o.Registry == nil || o.Persons == nil || o.Sessions == nil || o.Keys == nil || o.Issuer == nil || o.Plan == nil || o.Log == nil || o.Now == nil {
+	if o.Engine == nil || o.Registry == nil || o.Persons == nil || o.Sessions == nil || o.Keys == nil || o.Issuer == nil || o.Notices == nil || o.Plan == nil || o.Log == nil || o.Now == nil {
 		return nil, errors.New("op: every part but the sealer, the pages and the observer is needed")
 	}
 	if o.Observe.SignIn == nil {
@@ -94,6 +97,9 @@ func (h *Handler) mount() *mux.Router {
 	at("/token", "token", cors(h.json(methods{post: h.token})))
 	at("/userinfo", "userinfo", cors(h.bearer(methods{get: h.userinfo, head: h.userinfo, post: h.userinfo})))
 	at("/revoke", "revoke", cors(h.json(methods{post: h.revoke})))
+	// For upstreams.
+	at("/backchannel_logout/{upstream}", "backchannel_logout", h.json(methods{post: h.backchannelLogout}))
+	at("/frontchannel_logout/{upstream}", "frontchannel_logout", h.page(methods{get: h.frontchannelLogout}))
 	// For browsers.
 	at("/authorize", "authorize", h.page(methods{get: h.authorize, post: h.authorize}))
 	at("/authorize/continue", "authorize", h.page(methods{get: h.continueAuthorize}))

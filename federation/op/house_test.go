@@ -17,6 +17,7 @@ import (
 	"github.com/drawbridge-id/drawbridge/claims"
 	"github.com/drawbridge-id/drawbridge/claims/hook"
 	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/notice"
 	"github.com/drawbridge-id/drawbridge/federation/op"
 	"github.com/drawbridge-id/drawbridge/federation/person"
 	"github.com/drawbridge-id/drawbridge/federation/session"
@@ -54,6 +55,7 @@ type house struct {
 	persons  *person.Manager
 	sessions *session.Manager
 	keys     *token.Keyring
+	notices  *notice.Receiver
 	corp     *upstreamtest.Provider
 	partner  *upstreamtest.Provider
 	hooks    *hookServer
@@ -135,8 +137,17 @@ func (h *house) build(s *setup) {
 		},
 	})
 	must(h.t, err)
+	h.notices, err = notice.New(notice.Options{
+		Engine: h.engine, Layout: h.over, Registry: h.registry.Load, Persons: h.persons, Sessions: h.sessions, Log: log, Now: h.clock.now,
+		Observe: func(upstream string, by notice.Channel, r notice.Result) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.results[upstream+" "+string(by)+" "+string(r)]++
+		},
+	})
+	must(h.t, err)
 	h.handler, err = op.New(op.Options{
-		Engine: h.engine, Registry: h.registry.Load, Persons: h.persons, Sessions: h.sessions, Keys: h.keys, Issuer: issuer,
+		Engine: h.engine, Registry: h.registry.Load, Persons: h.persons, Sessions: h.sessions, Keys: h.keys, Issuer: issuer, Notices: h.notices,
 		Plan: plan, Log: log, Now: h.clock.now,
 		Observe: op.Observer{
 			SignIn: func(upstream, result string) {
@@ -284,7 +295,7 @@ func (h *house) upstream(s *setup, tenant, id string, p *upstreamtest.Provider, 
 	c, err := upstream.New(o)
 	must(h.t, err)
 	return federation.Upstream{ID: id, Tenant: tenant, Name: "The " + id, Issuer: p.URL, Connector: c, Domains: []string{domain},
-		Subject: federation.SubjectOwn, EmailFrom: []string{"email"}, CustomerFrom: []string{"customer_id", "sub"}}
+		Subject: federation.SubjectOwn, ReadLogout: c.ReadLogout, FrontChannelLogout: true, EmailFrom: []string{"email"}, CustomerFrom: []string{"customer_id", "sub"}}
 }
 
 // event is what the planner wrote of a change that was committed.
@@ -299,6 +310,8 @@ type event struct {
 	Reason   string
 	Silent   bool
 	Verdicts []claims.Verdict
+	// By is the upstream that asked for it.
+	By string
 	// At is the partition whose log has it.
 	At store.Partition `json:"-"`
 }
@@ -306,7 +319,7 @@ type event struct {
 // plan puts a change into the log, so that only what was committed is seen.
 func plan(_ context.Context, c federation.Change) ([]store.Op, error) {
 	e := event{Kind: c.Kind, Tenant: c.Tenant.ID, Client: c.Client, Upstream: c.Upstream, Cause: c.Cause, Reason: c.Reason,
-		Silent: c.Kind == federation.SignedIn && c.Login == nil, Verdicts: c.Verdicts}
+		Silent: c.Kind == federation.SignedIn && c.Login == nil, Verdicts: c.Verdicts, By: c.Request.Upstream}
 	if c.Person != nil {
 		e.Person = c.Person.ID
 	}

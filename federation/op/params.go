@@ -93,7 +93,7 @@ func judge(name string, values []string) error {
 		return federation.Fail(federation.InvalidRequest, shown+" is there more than once.")
 	}
 	limit := maxParam
-	if name == "id_token_hint" || name == sealedParam || name == "proof" {
+	if name == "id_token_hint" || name == "logout_token" || name == sealedParam || name == "proof" {
 		limit = maxParams
 	}
 	for _, v := range values {

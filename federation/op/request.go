@@ -54,6 +54,9 @@ type request struct {
 	Context      map[string][]string `json:"x,omitempty"`
 	// At is when the request came in.
 	At time.Time `json:"at"`
+	// Again says that the user was sent to the upstream a second time, because it
+	// ended the first login before there was a session.
+	Again bool `json:"ag,omitempty"`
 }
 
 // prompts says whether a prompt value was asked for.

@@ -19,6 +19,7 @@ type Metrics struct {
 	took     *prometheus.HistogramVec
 
 	signIns      *prometheus.CounterVec
+	notices      *prometheus.CounterVec
 	hookCalls    *prometheus.CounterVec
 	hookTook     *prometheus.HistogramVec
 	refusals     *prometheus.CounterVec
@@ -40,6 +41,7 @@ func NewMetrics(version string) *Metrics {
 		requests:     counter("http_requests_total", "Requests served.", "listener", "route", "method", "status"),
 		took:         histogram("http_request_seconds", "Time to serve a request.", "listener", "route"),
 		signIns:      counter("sign_ins_total", "Sign-ins by upstream and result.", "upstream", "result"),
+		notices:      counter("upstream_logouts_total", "Notices of upstreams that a login is over, by channel and result.", "upstream", "channel", "result"),
 		hookCalls:    counter("hook_calls_total", "Calls of claims hooks by outcome.", "hook", "outcome"),
 		hookTook:     histogram("hook_seconds", "Time that a claims hook took.", "hook"),
 		refusals:     counter("guard_refusals_total", "Changes of claims that the guard refused.", "step", "class"),
@@ -56,7 +58,7 @@ func NewMetrics(version string) *Metrics {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "drawbridge", Name: "build_info",
 		Help: "Always 1; the version is a label.", ConstLabels: prometheus.Labels{"version": version}})
 	build.Set(1)
-	r.MustRegister(m.requests, m.took, m.signIns, m.hookCalls, m.hookTook, m.refusals, m.sessionsLive,
+	r.MustRegister(m.requests, m.took, m.signIns, m.notices, m.hookCalls, m.hookTook, m.refusals, m.sessionsLive,
 		m.sessionEnds, m.attempts, m.deliveryLag, m.detectLag, m.reloads, m.nodes.nodes, m.nodes.differ, build)
 	return m
 }
@@ -86,6 +88,11 @@ func (m *Metrics) request(listener, route, method string, status int, took time.
 
 // SignIn counts a sign-in: result is "ok" or an error code.
 func (m *Metrics) SignIn(upstream, result string) { m.signIns.WithLabelValues(upstream, result).Inc() }
+
+// Notice counts a notice of an upstream that a login is over.
+func (m *Metrics) Notice(upstream, channel, result string) {
+	m.notices.WithLabelValues(upstream, channel, result).Inc()
+}
 
 // HookCall counts a call of a claims hook.
 func (m *Metrics) HookCall(hook, outcome string, took time.Duration) {
