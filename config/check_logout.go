@@ -23,6 +23,9 @@ func (c *checker) clientLogout(path string, client Client) {
 			c.bad(front, "must have scheme, host and port of one of the redirect_uris (OpenID Connect Front-Channel Logout 1.0 §2)")
 		}
 	}
+	if ends := path + ".offline_access_ends_on"; len(client.OfflineAccessEndsOn) > 0 && c.sound(ends, path+".grant_types") && !slices.Contains(client.GrantTypes, "refresh_token") {
+		c.fault(ends, "needs the grant type refresh_token")
+	}
 	if c.given(path+".logout_on") && client.BackchannelLogoutURI == "" && client.FrontchannelLogoutURI == "" && c.sound(back, front) {
 		c.fault(path+".logout_on", "needs a backchannel_logout_uri or a frontchannel_logout_uri")
 	}

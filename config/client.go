@@ -55,6 +55,8 @@ type Client struct {
 	FrontchannelLogoutSessionRequired bool `yaml:"frontchannel_logout_session_required" default:"false"`
 	// The ends of sessions that it is told of.
 	LogoutOn []string `yaml:"logout_on" default:"LOGOUT DESTROY MAX_TIMEOUT" validate:"min=1,dive,oneof=LOGOUT DESTROY MAX_TIMEOUT IDLE_TIMEOUT"`
+	// The ends of a session that also end what the client was given by offline_access. Refresh tokens without that scope end with the session in any case.
+	OfflineAccessEndsOn []string `yaml:"offline_access_ends_on" otherwise:"none: it outlives the session" validate:"dive,oneof=LOGOUT DESTROY MAX_TIMEOUT IDLE_TIMEOUT"`
 	// What is said to this client about a user.
 	Claims ClientClaims `yaml:"claims"`
 }

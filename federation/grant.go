@@ -24,6 +24,9 @@ type Grant struct {
 	// an older version issued.
 	At      time.Time `json:"at,omitzero"`
 	Offline bool      `json:"offline,omitempty"`
+	// EndsOn are the ends of that session which end the grant although it is
+	// offline.
+	EndsOn []Cause `json:"ends_on,omitempty"`
 	// Scopes were granted, in the order asked for.
 	Scopes   []string  `json:"scopes"`
 	Nonce    string    `json:"nonce,omitempty"`

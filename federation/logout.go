@@ -12,6 +12,9 @@ type ClientLogout struct {
 	// On are the causes that the client hears of. Upgrade is never one of them:
 	// the session goes on.
 	On []Cause
+	// OfflineEndsOn are the causes that also end what the client was given
+	// offline; mostly none.
+	OfflineEndsOn []Cause
 }
 
 // Hears says whether the client is told of sessions that end with a cause.

@@ -143,7 +143,8 @@ func (a *App) federation(cfg config.Config, sealer *store.Sealer, plan federatio
 		return err
 	}
 	if a.sessions, err = session.New(session.Options{
-		Engine: a.engine, Layout: a.engine.Layout(), Sealer: sealer, Tenant: a.tenant, Plan: plan, People: a.persons.All, Node: nodeName(cfg), Log: a.log,
+		Engine: a.engine, Layout: a.engine.Layout(), Sealer: sealer, Tenant: a.tenant, People: a.persons.All, Node: nodeName(cfg), Log: a.log,
+		Plan:   federation.Planners(plan, token.NoteEnds(a.engine, a.endsOffline, a.lifetimes)),
 		Policy: func(federation.Tenant) session.Policy { return a.live.Load().policy() }, Observe: a.observeSessions(), Monotonic: monotonic(), Outage: session.Outage(cfg.Session.StoreOutage),
 	}); err != nil {
 		return err

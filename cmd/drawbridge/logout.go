@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +31,20 @@ func logoutOf(c config.Client) federation.ClientLogout {
 	for _, cause := range c.LogoutOn {
 		out.On = append(out.On, federation.Cause(cause))
 	}
+	for _, cause := range c.OfflineAccessEndsOn {
+		out.OfflineEndsOn = append(out.OfflineEndsOn, federation.Cause(cause))
+	}
 	return out
+}
+
+// endsOffline says whether a session's end also ends what one of its clients was
+// given offline, so that it has to be remembered.
+func (a *App) endsOffline(c federation.Change) bool {
+	registry := a.live.Load().registry
+	return slices.ContainsFunc(c.Session.Clients, func(v federation.Visit) bool {
+		client, known := registry.Client(c.Tenant.ID, v.Client)
+		return known && slices.Contains(client.Logout.OfflineEndsOn, c.Cause)
+	})
 }
 
 // farewells is one delivery for each relying party of a session that has ended,

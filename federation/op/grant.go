@@ -28,7 +28,9 @@ func (h *Handler) grant(ctx context.Context, t federation.Tenant, v visit, p fed
 		Scopes: v.request.Scopes, Nonce: v.request.Nonce, AuthTime: v.login.AuthTime, ACR: v.login.ACR, AMR: v.login.AMR,
 		Asked: v.request.Asked, Context: v.request.Context,
 	}
-	g.Offline = g.Has(offlineAccess)
+	if g.Offline = g.Has(offlineAccess); g.Offline {
+		g.EndsOn = v.client.Logout.OfflineEndsOn
+	}
 	return g, nil
 }
 

@@ -125,16 +125,13 @@ func (h *house) build(s *setup) {
 	})
 	must(h.t, err)
 	h.sessions, err = session.New(session.Options{
-		Engine: h.engine, Layout: h.over, Plan: plan, Log: log, People: h.persons.All,
+		Engine: h.engine, Layout: h.over, Plan: federation.Planners(plan, token.NoteEnds(h.engine, h.endsOffline, h.lifetimes)), Log: log, People: h.persons.All,
 		Policy: func(federation.Tenant) session.Policy { return session.Policy{Idle: idle, Max: most} },
 	})
 	must(h.t, err)
 	issuer, err := token.New(token.Options{
 		Engine: h.engine, Keyring: h.keys, Sessions: h.sessions, Persons: h.persons, Log: log,
-		Lifetimes: func() token.Lifetimes {
-			return token.Lifetimes{Code: time.Minute, Access: 10 * time.Minute, ID: 5 * time.Minute,
-				RefreshIdle: 30 * 24 * time.Hour, RefreshMax: 90 * 24 * time.Hour, RefreshGrace: 10 * time.Second}
-		},
+		Lifetimes: h.lifetimes,
 	})
 	must(h.t, err)
 	h.notices, err = notice.New(notice.Options{

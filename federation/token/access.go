@@ -44,6 +44,12 @@ func (i *Issuer) Inspect(ctx context.Context, t federation.Tenant, token string)
 	if err != nil {
 		return Access{}, err
 	}
+	if ended, err := i.outlived(ctx, t, rec.Grant); err != nil || ended {
+		if err == nil {
+			err = badToken(errors.New("its session was ended"))
+		}
+		return Access{}, err
+	}
 	i.touch(ctx, t, rec.Grant, held)
 	return Access{Grant: rec.Grant, Issued: rec.Issued, Expires: rec.Expires, Held: held}, nil
 }

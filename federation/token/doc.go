@@ -86,7 +86,7 @@
 // look. Its family record also goes with the session, at latest twice the
 // session's maximum after its beginning (an upgrade may have begun the session
 // anew under the same sid meanwhile); every refresh moves that on. Offline
-// grants know no session.
+// grants know no session, unless they are to end with it; see below.
 //
 // # Keys
 //
@@ -111,4 +111,12 @@
 // client that must use PKCE and did not. Package token does not parse HTTP, does
 // not know what a claim means, and does not announce: no federation.Change
 // concerns tokens.
+//
+// # Offline grants and logout
+//
+// What is bound to a session ends with it; what is offline does not. A client may
+// ask that ends of some kinds end it too (Grant.EndsOn). Such an end is
+// remembered, in its own commit, for as long as any grant can last, and read
+// whenever such a grant is redeemed, renewed or looked at: a code that is
+// redeemed late does not outlive it, and nobody else pays for that read.
 package token

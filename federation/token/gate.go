@@ -160,6 +160,13 @@ func (i *Issuer) admit(ctx context.Context, t federation.Tenant, a Applicant) (P
 	if err != nil {
 		return Permit{}, held, person, err
 	}
+	ended, err := i.outlived(ctx, t, a.Grant)
+	if err != nil {
+		return Permit{}, held, person, err
+	}
+	if ended {
+		return Permit{}, held, person, federation.Fail(federation.InvalidGrant, "The session that the grant comes from was ended.")
+	}
 	a.Person, a.Session = person, held.Session
 	p, err := Admit(t, a)
 	return p, held, person, err

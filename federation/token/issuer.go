@@ -35,6 +35,7 @@ type Issuer struct {
 	codes    *store.Table[codeRecord]
 	accesses *store.Table[accessRecord]
 	families *store.Table[familyRecord]
+	overs    *store.Table[over]
 
 	saltTable *store.Table[saltRecord]
 	salts     salts
@@ -63,6 +64,7 @@ func New(o Options) (*Issuer, error) {
 		codes:    store.NewTable[codeRecord](o.Engine, kind("token.code")),
 		accesses: store.NewTable[accessRecord](o.Engine, kind("token.access")),
 		families: store.NewTable[familyRecord](o.Engine, kind("token.family")),
+		overs:    overTable(o.Engine),
 
 		saltTable: store.NewTable[saltRecord](o.Engine, store.TableOptions{Kind: saltKind, Schema: 1, Sealer: o.Sealer}),
 	}, nil
