@@ -22,6 +22,7 @@ func (c *checker) clients(cfg *Config) {
 		c.clientLogout(path, client)
 		c.clientSubject(path, client)
 		c.clientGrants(path, client)
+		c.clientKeys(path, client)
 		c.clientClaims(path, client, hooks)
 	}
 }

@@ -35,6 +35,20 @@ type Client struct {
 	SubjectType string `yaml:"subject_type" default:"public" validate:"oneof=public pairwise"`
 	// The address whose host is the sector of a pairwise client; required where its redirect URIs do not have one host. It is not fetched: this file is believed. Clients of one sector share subjects; another host makes users strangers.
 	SectorIdentifierURI string `yaml:"sector_identifier_uri" otherwise:"the host of its redirect URIs" validate:"omitempty,weburl"`
+	// How its ID tokens are encrypted, after they were signed; needs jwks or jwks_uri.
+	IDTokenEncryptedResponseAlg string `yaml:"id_token_encrypted_response_alg" otherwise:"they are not" validate:"omitempty,oneof=RSA-OAEP RSA-OAEP-256 ECDH-ES ECDH-ES+A128KW ECDH-ES+A256KW"`
+	// What the content of encrypted ID tokens is encrypted with.
+	IDTokenEncryptedResponseEnc string `yaml:"id_token_encrypted_response_enc" default:"A128CBC-HS256" validate:"oneof=A128CBC-HS256 A256CBC-HS512 A128GCM A256GCM"`
+	// The signature of its userinfo answers, which are then JWTs.
+	UserinfoSignedResponseAlg string `yaml:"userinfo_signed_response_alg" otherwise:"they are not signed, but plain JSON" validate:"omitempty,oneof=RS256 ES256 PS256 EdDSA"`
+	// How its userinfo answers are encrypted, after they were signed if they are; needs jwks or jwks_uri.
+	UserinfoEncryptedResponseAlg string `yaml:"userinfo_encrypted_response_alg" otherwise:"they are not" validate:"omitempty,oneof=RSA-OAEP RSA-OAEP-256 ECDH-ES ECDH-ES+A128KW ECDH-ES+A256KW"`
+	// What the content of encrypted userinfo answers is encrypted with.
+	UserinfoEncryptedResponseEnc string `yaml:"userinfo_encrypted_response_enc" default:"A128CBC-HS256" validate:"oneof=A128CBC-HS256 A256CBC-HS512 A128GCM A256GCM"`
+	// Its public keys, a JSON Web Key Set (RFC 7517 §5).
+	JWKS map[string]any `yaml:"jwks"`
+	// Where it publishes its public keys, instead of `jwks`. They are fetched when they are needed, and again after the time that the answer's max-age says.
+	JWKSURI string `yaml:"jwks_uri" validate:"omitempty,weburl"`
 	// The upstreams its users may choose from.
 	Upstreams []string `yaml:"upstreams" otherwise:"all of its tenant"`
 	// Whether users are asked before the client learns about them.

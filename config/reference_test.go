@@ -149,7 +149,7 @@ func scalarName(t reflect.Type) string {
 	case reflect.Slice:
 		return "list of " + strings.Replace(scalarName(t.Elem())+"s", "texts", "text", 1)
 	case reflect.Map:
-		return "claims"
+		return "object"
 	case reflect.Interface:
 		return "anything"
 	}

@@ -47,6 +47,14 @@ type Client struct {
 	// Scopes are those that the client may ask for.
 	Scopes     []string
 	IDTokenAlg SigningAlg
+	// IDTokenEncryption is how ID tokens are encrypted, after they were signed.
+	IDTokenEncryption Encryption
+	// UserinfoAlg is what userinfo is signed with; it is a JWT if that is there or
+	// UserinfoEncryption is wanted.
+	UserinfoAlg        SigningAlg
+	UserinfoEncryption Encryption
+	// Keys are its own, nil where it has none.
+	Keys ClientKeys
 	// Upstreams are the ids of those that the client's users may come from.
 	Upstreams []string
 	// AskConsent makes the user agree before the client is told anything.
@@ -75,7 +83,7 @@ func (c Client) MayGrant(grant string) bool { return slices.Contains(c.GrantType
 
 // signedWith are the algorithms of what the client is sent.
 func (c Client) signedWith() []SigningAlg {
-	return slices.DeleteFunc([]SigningAlg{c.IDTokenAlg}, func(alg SigningAlg) bool { return alg == "" })
+	return slices.DeleteFunc([]SigningAlg{c.IDTokenAlg, c.UserinfoAlg}, func(alg SigningAlg) bool { return alg == "" })
 }
 
 // Public says whether the client has no secret.

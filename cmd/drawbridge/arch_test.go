@@ -35,6 +35,7 @@ func law() map[string][]string {
 		person:                                  {federation, claims, store},
 		session:                                 {federation, claims, store},
 		"federation/upstream":                   {federation, claims},
+		"federation/clientkeys":                 {federation},
 		"federation/upstream/upstreamtest":      {},
 		"federation/store/boltstore":            {store},
 		"federation/store/storetest":            {store},
@@ -44,10 +45,10 @@ func law() map[string][]string {
 		"bridge/mail":                           {"bridge"},
 		"federation/notice":                     {federation, session, person, store},
 		// 3: issuing
-		"federation/token": {federation, session, store, claims},
+		"federation/token": {federation, session, "federation/clientkeys", store, claims},
 		// 4: doors
 		"federation/op/page":    {},
-		"federation/op":         {federation, "federation/op/page", "federation/token", "federation/notice", session, person, claims, store, wire},
+		"federation/op":         {federation, "federation/op/page", "federation/token", "federation/notice", session, person, "federation/clientkeys", claims, store, wire},
 		"federation/admin":      {federation, session, store, wire},
 		"sessionhooks/delivery": {hooks, store, wire},
 		"bridge/local":          {"bridge", store},

@@ -30,6 +30,7 @@ type revision struct {
 	// reload which does not touch them keeps what they have learned.
 	connectors map[string]connector
 	hooks      map[string]builtHook
+	clientKeys map[string]clientKeys
 }
 
 type connector struct {
@@ -74,7 +75,7 @@ func (p problem) String() string { return p.path + ": " + p.text }
 
 // build makes a revision of a configuration, or says everything that is wrong.
 func (b *builder) build(cfg config.Config, before *revision) (*revision, []problem) {
-	r := &revision{cfg: cfg, webhooks: map[string][]sessionWebhook{}, connectors: map[string]connector{}, hooks: map[string]builtHook{}}
+	r := &revision{cfg: cfg, webhooks: map[string][]sessionWebhook{}, connectors: map[string]connector{}, hooks: map[string]builtHook{}, clientKeys: map[string]clientKeys{}}
 	if before == nil {
 		before = r
 	}
@@ -84,7 +85,7 @@ func (b *builder) build(cfg config.Config, before *revision) (*revision, []probl
 	ups, bad := b.upstreams(cfg, r, before)
 	wrong = append(wrong, bad...)
 	wrong = append(wrong, b.buildHooks(cfg, r, before)...)
-	clients, bad := b.clients(cfg, r)
+	clients, bad := b.clients(cfg, r, before)
 	wrong = append(wrong, bad...)
 	wrong = append(wrong, b.sessionWebhooks(cfg, r)...)
 	if len(wrong) > 0 {

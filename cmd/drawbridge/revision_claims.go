@@ -74,7 +74,7 @@ func (b *builder) observeHook(ctx context.Context, o hook.Observation) {
 		"status", o.Status, "attempts", o.Attempts, "took", o.Duration, "cause", cause)
 }
 
-func (b *builder) clients(cfg config.Config, r *revision) ([]federation.Client, []problem) {
+func (b *builder) clients(cfg config.Config, r, before *revision) ([]federation.Client, []problem) {
 	var all []federation.Client
 	var wrong []problem
 	for i, c := range cfg.Clients {
@@ -91,7 +91,11 @@ func (b *builder) clients(cfg config.Config, r *revision) ([]federation.Client, 
 			}
 			wrong = append(wrong, problem{at, failed.Error()})
 		}
-		all = append(all, clientOf(cfg, c, pipeline))
+		keys, err := b.keysOf(cfg, c, r, before)
+		if err != nil {
+			wrong = append(wrong, problem{path + ".jwks", err.Error()})
+		}
+		all = append(all, clientOf(cfg, c, pipeline, keys))
 	}
 	return all, wrong
 }
@@ -155,11 +159,12 @@ func examples(c config.Client) []claims.Example {
 	return all
 }
 
-func clientOf(cfg config.Config, c config.Client, p *claims.Pipeline) federation.Client {
+func clientOf(cfg config.Config, c config.Client, p *claims.Pipeline, keys federation.ClientKeys) federation.Client {
 	out := federation.Client{
 		ID: c.ClientID, Tenant: c.Tenant, Name: c.ClientName, LogoURI: c.LogoURI, AuthMethod: federation.AuthMethod(c.TokenEndpointAuthMethod),
 		RedirectURIs: c.RedirectURIs, PostLogoutRedirectURIs: c.PostLogoutRedirectURIs, GrantTypes: c.GrantTypes, Scopes: c.Scope,
-		IDTokenAlg: federation.SigningAlg(c.IDTokenSignedResponseAlg), Upstreams: c.Upstreams, AskConsent: c.Consent == "ask",
+		IDTokenAlg: federation.SigningAlg(c.IDTokenSignedResponseAlg), IDTokenEncryption: idTokenEncryption(c),
+		UserinfoAlg: federation.SigningAlg(c.UserinfoSignedResponseAlg), UserinfoEncryption: userinfoEncryption(c), Keys: keys, Upstreams: c.Upstreams, AskConsent: c.Consent == "ask",
 		RequirePKCE: c.RequirePKCE, DefaultMaxAge: -1, HookParams: c.HookContextCustomParams, HookContext: c.Claims.Context, Pipeline: p,
 		Logout: logoutOf(c), Sector: c.Sector(),
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/clientkeys"
 )
 
 // metadata is OpenID Connect Discovery 1.0 §3: names of the IANA registry "OAuth
@@ -28,6 +29,11 @@ type metadata struct {
 	Grants           []string `json:"grant_types_supported"`
 	Subjects         []string `json:"subject_types_supported"`
 	IDTokenAlgs      []string `json:"id_token_signing_alg_values_supported"`
+	IDTokenKeyAlgs   []string `json:"id_token_encryption_alg_values_supported"`
+	IDTokenEncs      []string `json:"id_token_encryption_enc_values_supported"`
+	UserinfoAlgs     []string `json:"userinfo_signing_alg_values_supported"`
+	UserinfoKeyAlgs  []string `json:"userinfo_encryption_alg_values_supported"`
+	UserinfoEncs     []string `json:"userinfo_encryption_enc_values_supported"`
 	TokenAuth        []string `json:"token_endpoint_auth_methods_supported"`
 	RevocationAuth   []string `json:"revocation_endpoint_auth_methods_supported"`
 	ChallengeMethods []string `json:"code_challenge_methods_supported"`
@@ -60,8 +66,9 @@ func describe(t federation.Tenant) metadata {
 		Scopes:        []string{"openid", "profile", "email", "address", "phone", offlineAccess},
 		ResponseTypes: []string{"code"}, ResponseModes: responseModes(),
 		Grants: []string{grantCode, grantRefresh}, Subjects: []string{"public", "pairwise"},
-		IDTokenAlgs: signingAlgs(),
-		TokenAuth:   auth, RevocationAuth: auth, ChallengeMethods: []string{"S256"}, ClaimTypes: []string{"normal"},
+		IDTokenAlgs: signingAlgs(), IDTokenKeyAlgs: clientkeys.KeyAlgs(), IDTokenEncs: clientkeys.ContentAlgs(),
+		UserinfoAlgs: signingAlgs(), UserinfoKeyAlgs: clientkeys.KeyAlgs(), UserinfoEncs: clientkeys.ContentAlgs(),
+		TokenAuth: auth, RevocationAuth: auth, ChallengeMethods: []string{"S256"}, ClaimTypes: []string{"normal"},
 		Claims: []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash",
 			"name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile", "picture", "website",
 			"gender", "birthdate", "zoneinfo", "locale", "updated_at", "email", "email_verified", "address", "phone_number", "phone_number_verified"},

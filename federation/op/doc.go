@@ -66,6 +66,11 @@
 //     met: by the session, or by the upstream, which is asked with acr_values; if
 //     it is not, the error is unmet_authentication_requirements (login_required
 //     with prompt=none). It says more than acr_values, and wins over that.
+//   - Userinfo is a JWT for clients that registered so: signed with iss and aud, or
+//     encrypted, or both (Core §5.3.2). An ID token that was encrypted and comes
+//     back as a hint is not ours to open: the client decrypts it first (Core
+//     §3.1.2.1), and the error is that of any hint that is none. A userinfo answer
+//     is no hint either: it has no exp.
 //   - A parameter that an endpoint reads and that is given twice is refused (RFC
 //     6749 §3.1), hook context parameters excepted. What it does not read is
 //     ignored, whatever it looks like. Secrets in the query are never read.

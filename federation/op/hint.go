@@ -15,6 +15,8 @@ type hint struct {
 	Subject  string   `json:"sub"`
 	SID      string   `json:"sid"`
 	Audience audience `json:"aud"`
+	// Expires is in every ID token, and in no other answer of ours.
+	Expires json.Number `json:"exp"`
 }
 
 // audience reads one audience or a list of them (RFC 7519 §4.1.3).
@@ -47,7 +49,7 @@ func (h *Handler) readHint(r *http.Request, given string) (hint, error) {
 	if err := json.Unmarshal(payload, &known); err != nil {
 		return hint{}, errors.Join(errNoHint, err)
 	}
-	if known.Issuer != t.Issuer || known.Subject == "" || len(known.Audience) == 0 {
+	if known.Issuer != t.Issuer || known.Subject == "" || len(known.Audience) == 0 || known.Expires == "" {
 		return hint{}, errNoHint
 	}
 	return known, nil

@@ -112,7 +112,7 @@ func (h *house) build(s *setup) {
 	tenants := func() []federation.Tenant { return h.registry.Load().Tenants() }
 	var err error
 	h.keys, err = token.NewKeyring(token.KeyringOptions{
-		Engine: h.engine, Tenants: tenants, Now: h.clock.now, RotateEvery: 90 * 24 * time.Hour, Overlap: 7 * 24 * time.Hour, Log: log,
+		Engine: h.engine, Tenants: tenants, Now: h.clock.now, Algs: func(t federation.Tenant) []federation.SigningAlg { return h.registry.Load().SigningAlgs(t.ID) }, RotateEvery: 90 * 24 * time.Hour, Overlap: 7 * 24 * time.Hour, Log: log,
 	})
 	must(h.t, err)
 	must(h.t, h.keys.Ensure(h.t.Context()))

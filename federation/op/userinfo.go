@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/drawbridge-id/drawbridge/claims"
 	"github.com/drawbridge-id/drawbridge/federation"
 	"github.com/drawbridge-id/drawbridge/federation/person"
 	"github.com/drawbridge-id/drawbridge/openapi/wire"
@@ -37,8 +36,7 @@ func (h *Handler) userinfo(w http.ResponseWriter, r *http.Request) error {
 	if !g.Has("openid") {
 		return federation.Fail(federation.InsufficientScope, "The token was not granted the scope openid.")
 	}
-	writeJSON(w, http.StatusOK, g.Snapshot.Userinfo(claims.Set{"sub": g.Subject}))
-	return nil
+	return h.tell(w, r, g)
 }
 
 // honoured says whether a grant still counts: its client must be configured,

@@ -8,8 +8,10 @@
 //     becomes a tombstone, refresh family, access token} at the first call, {family,
 //     access token} at a refresh. With the commit of the sign-in that is two
 //     durable commits for a whole login.
-//   - No outside call is made while redeeming a code. A refresh makes its call
-//     before the commit with nothing held, and one that fails leaves the refresh
+//   - No outside call is made while redeeming a code, but for the keys of a client
+//     that wants its ID tokens encrypted and whose keys are not at hand: they are
+//     fetched before the code is spent, with nothing held, and where that fails the
+//     code is as good as before. A refresh makes its calls before the commit with nothing held, and one that fails leaves the refresh
 //     token as it was.
 //   - Signing comes after the commit: an outage costs a new login, a replay never
 //     pays.

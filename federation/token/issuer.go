@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/clientkeys"
 	"github.com/drawbridge-id/drawbridge/federation/session"
 	"github.com/drawbridge-id/drawbridge/federation/store"
 )
@@ -116,6 +117,8 @@ type issuance struct {
 	access  federation.Handle
 	refresh string
 	at      time.Time
+	// to is whom the ID token is encrypted to, if the client wants that.
+	to clientkeys.Recipient
 	// again says that it is a refresh.
 	again bool
 }
@@ -141,5 +144,20 @@ func (i *Issuer) respond(ctx context.Context, t federation.Tenant, is issuance) 
 	if out.IDToken, err = i.o.Keyring.Sign(ctx, t, alg, idTokenType, payload); err != nil {
 		return Response{}, fmt.Errorf("sign ID token: %w", err)
 	}
+	if is.permit.client.IDTokenEncryption.Wanted() {
+		if out.IDToken, err = is.to.Encrypt(out.IDToken, true); err != nil {
+			return Response{}, fmt.Errorf("encrypt ID token: %w", err)
+		}
+	}
 	return out, nil
+}
+
+// recipient is whom the ID token of a grant will be encrypted to, the zero value
+// where it will not. It may have to fetch the client's keys, so it is asked before
+// anything is spent.
+func recipient(ctx context.Context, p Permit) (clientkeys.Recipient, error) {
+	if !p.client.IDTokenEncryption.Wanted() || !p.grant.Has("openid") {
+		return clientkeys.Recipient{}, nil
+	}
+	return clientkeys.To(ctx, p.client, p.client.IDTokenEncryption)
 }

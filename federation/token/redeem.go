@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/clientkeys"
 	"github.com/drawbridge-id/drawbridge/federation/store"
 )
 
@@ -36,6 +37,7 @@ type spender struct {
 
 	// What the plan found:
 	at time.Time
+	to clientkeys.Recipient
 	// replay is the earlier spending that this attempt repeats.
 	replay *spending
 	// refresh is the refresh token, if the client may use one.
@@ -64,7 +66,7 @@ func (i *Issuer) Redeem(ctx context.Context, t federation.Tenant, c VerifiedClie
 	if s.replay != nil {
 		return Response{}, i.replayed(ctx, t, s)
 	}
-	return i.respond(ctx, t, issuance{permit: s.permit, access: s.access, refresh: s.refresh, at: s.at})
+	return i.respond(ctx, t, issuance{permit: s.permit, access: s.access, refresh: s.refresh, at: s.at, to: s.to})
 }
 
 // spend makes the one commit, or finds out why not.
@@ -79,6 +81,9 @@ func (i *Issuer) spend(ctx context.Context, t federation.Tenant, s *spender) err
 			return err
 		}
 		s.permit, s.end = permit, sessionEnd(held.Session)
+		if s.to, err = recipient(ctx, permit); err != nil {
+			return err // the code is as good as before
+		}
 	}
 	read := &row
 	return i.settle(ctx, func(ctx context.Context) ([]store.Op, error) {

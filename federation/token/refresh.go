@@ -49,6 +49,10 @@ func (i *Issuer) Refresh(ctx context.Context, t federation.Tenant, c VerifiedCli
 	if err != nil {
 		return Response{}, err
 	}
+	to, err := recipient(ctx, permit)
+	if err != nil {
+		return Response{}, err
+	}
 	if permit, err = renewed(ctx, permit, Grounds{Session: held.Session, Person: person}, renew); err != nil {
 		return Response{}, err
 	}
@@ -57,6 +61,7 @@ func (i *Issuer) Refresh(ctx context.Context, t federation.Tenant, c VerifiedCli
 		return Response{}, err
 	}
 	i.touch(ctx, t, permit.grant, held)
+	is.to = to
 	return i.respond(ctx, t, is)
 }
 
