@@ -89,6 +89,17 @@ func onlyBolt(cfg config.Config) error {
 	return nil
 }
 
+// newStore writes the file of a bolt store, beside which there must be nothing of
+// another one: commits that a crash has left are not for it.
+func newStore(path string, write func(partial string) error) error {
+	for _, file := range boltstore.Files(path) {
+		if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
+			return errors.Join(taken(file), err)
+		}
+	}
+	return newFile(path, write)
+}
+
 // newFile writes a file that must not exist yet. Nothing stands under its name
 // before all of it is on the disk, and only its owner may read it. Its folder
 // is made if it is missing.
@@ -259,7 +270,7 @@ func loadStore(ctx context.Context, cfg config.Config, partitions int, dump *sto
 		}
 		return err
 	}
-	return newFile(cfg.Store.Path, func(partial string) error {
+	return newStore(cfg.Store.Path, func(partial string) error {
 		eng, err := boltstore.Open(boltstore.Options{Path: partial, Now: time.Now, Partitions: partitions})
 		return fill(eng, err)
 	})

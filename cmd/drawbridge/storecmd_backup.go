@@ -104,7 +104,7 @@ func backup(ctx context.Context, cfg config.Config, to, credential string) error
 		return err
 	}
 	write := func(w io.Writer) error { return askForBackup(ctx, cfg, credential, w) }
-	eng, err := boltstore.Open(boltstore.Options{Path: cfg.Store.Path, Now: time.Now, ReadOnly: true})
+	eng, err := openToCopy(cfg.Store.Path)
 	if err == nil {
 		defer func() { _ = eng.Close() }() // nothing was written
 		write = func(w io.Writer) error { return eng.Backup(ctx, w) }
@@ -117,6 +117,26 @@ func backup(ctx context.Context, cfg config.Config, to, credential string) error
 		}
 		return soundFile(ctx, partial)
 	})
+}
+
+// openToCopy opens a store's file to read it. What a crash has left beside it is
+// taken over first, as the next start of the server would.
+func openToCopy(path string) (*boltstore.Engine, error) {
+	eng, err := boltstore.Open(boltstore.Options{Path: path, Now: time.Now, ReadOnly: true})
+	if err != nil || !eng.Unfolded() {
+		return eng, err
+	}
+	if err := eng.Close(); err != nil {
+		return nil, err
+	}
+	folded, err := boltstore.Open(boltstore.Options{Path: path, Now: time.Now})
+	if err == nil {
+		err = folded.Close()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return boltstore.Open(boltstore.Options{Path: path, Now: time.Now, ReadOnly: true})
 }
 
 // soundFile says whether a file is a whole and undamaged bolt store.
@@ -218,7 +238,7 @@ func restore(ctx context.Context, cfg config.Config, from string) error {
 		return err
 	}
 	defer backup.Close()
-	return newFile(cfg.Store.Path, func(partial string) error {
+	return newStore(cfg.Store.Path, func(partial string) error {
 		err := writeFile(partial, func(w io.Writer) error {
 			_, err := io.Copy(w, backup)
 			return err

@@ -17,7 +17,14 @@ import (
 // nothing above them could be believed. The error is that the check could not
 // be made.
 func (e *Engine) Check(ctx context.Context, tell func(problem string)) error {
-	return e.view(ctx, 0, func(tx *bbolt.Tx) (err error) {
+	if err := e.ready(ctx, 0); err != nil {
+		return err
+	}
+	if err := e.settled(ctx); err != nil {
+		return err
+	}
+	return e.view(ctx, 0, nil, func(m moment) (err error) {
+		tx := m.tx
 		defer func() {
 			if recover() != nil {
 				err = fmt.Errorf("store: check %s: %w", e.o.Path, errDamaged)

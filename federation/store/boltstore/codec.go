@@ -44,11 +44,8 @@ func (s stamp) reached(now stamp) bool {
 
 // recordKey is the kind with its length in front, so that no kind is the
 // beginning of another, and then the id as it is, so that ids keep their order.
-func recordKey(kind, id string) []byte {
-	k := make([]byte, 0, 1+len(kind)+len(id))
-	k = append(k, byte(len(kind)))
-	k = append(k, kind...)
-	return append(k, id...)
+func recordKey(kind, id string) string {
+	return string([]byte{byte(len(kind))}) + kind + id
 }
 
 func checkKey(k store.Key) error {
@@ -61,7 +58,7 @@ func checkKey(k store.Key) error {
 	return nil
 }
 
-func expiryKey(at stamp, key []byte) []byte {
+func expiryKey[K string | []byte](at stamp, key K) []byte {
 	return append(at[:], key...)
 }
 
@@ -79,7 +76,9 @@ func setVersion(rec []byte, v store.Version) { binary.BigEndian.PutUint64(rec, u
 // stored is what is known of a record without its value. Its zero value is a
 // record that is not there.
 type stored struct {
-	exists  bool
+	exists bool
+	// below says that there may be one beneath the layer that commits change.
+	below   bool
 	version store.Version
 	expires stamp
 }
@@ -120,6 +119,10 @@ func parseEntry(k, v []byte) (store.Entry, error) {
 	if err != nil {
 		return store.Entry{}, err
 	}
+	return entryOf(pos, v)
+}
+
+func entryOf(pos store.Position, v []byte) (store.Entry, error) {
 	if len(v) < len(stamp{}) {
 		return store.Entry{}, fmt.Errorf("read log entry %s: %w", pos, errDamaged)
 	}

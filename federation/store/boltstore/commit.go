@@ -19,12 +19,11 @@ type commit struct {
 type change struct {
 	verb store.Verb
 	at   store.Version
-	key  []byte
+	key  string
 	// value is a whole stored record, or log entry, but for what only the
 	// writer knows: version or time.
-	value   []byte
-	expires stamp
-	was     stored
+	value []byte
+	was   stored
 }
 
 // Commit implements store.Engine.
@@ -36,7 +35,7 @@ func (e *Engine) Commit(ctx context.Context, ops ...store.Op) (store.Version, er
 	if err := e.ready(ctx, c.partition); err != nil {
 		return 0, err
 	}
-	if err := e.submit(ctx, c.size, c.apply); err != nil {
+	if err := e.submit(ctx, &request{size: c.size, apply: c.apply}); err != nil {
 		return 0, err
 	}
 	return c.version, nil
@@ -69,8 +68,7 @@ func newChange(op store.Op) (change, error) {
 	case store.VerbAppend:
 		c.value = newEntry(op.Value)
 	case store.VerbCreate, store.VerbReplace, store.VerbPut:
-		c.expires = stampOf(op.Expires)
-		c.value = newRecord(op.Value, c.expires)
+		c.value = newRecord(op.Value, stampOf(op.Expires))
 	}
 	// A record that must not exist is one that must be at version 0.
 	if op.Verb != store.VerbCreate {
@@ -102,7 +100,7 @@ func (c *commit) apply(b *batch) error {
 	for i := range c.changes {
 		c.changes[i].write(s)
 	}
-	return b.broken
+	return nil
 }
 
 // judge reads what the change meets and says whether it may be made.
@@ -127,7 +125,7 @@ func (c *change) judge(s *shelf) (bool, error) {
 func (c *change) write(s *shelf) {
 	switch c.verb {
 	case store.VerbCreate, store.VerbReplace, store.VerbPut:
-		s.put(c.key, c.value, c.expires, c.was)
+		s.put(c.key, c.value, c.was)
 	case store.VerbTake, store.VerbDrop:
 		s.remove(c.key, c.was)
 	case store.VerbAppend:

@@ -15,64 +15,76 @@ import (
 // errEnough ends a transaction whose reader wants no more.
 var errEnough = errors.New("store: enough was read")
 
-// Dump implements store.Dumper. It is one read transaction: commits go on
-// meanwhile, and what they replace is kept until it ends.
+// Dump implements store.Dumper. It is one read transaction, after all that was
+// committed has been put into the file: commits go on meanwhile, and what they
+// replace is kept until it ends.
 func (e *Engine) Dump(ctx context.Context) iter.Seq2[store.Item, error] {
 	return func(yield func(store.Item, error) bool) {
-		err := e.view(ctx, 0, func(tx *bbolt.Tx) error {
-			d := dumping{tx: tx, now: stampOf(e.o.Now()), yield: func(it store.Item) error {
-				if err := e.ready(ctx, it.Partition); err != nil {
-					return err
-				}
-				if !yield(it, nil) {
-					return errEnough
-				}
-				return nil
-			}}
-			for p := range e.names {
-				if err := d.partition(store.Partition(p), e.names[p]); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		err := e.ready(ctx, 0)
+		if err == nil {
+			err = e.settled(ctx)
+		}
+		if err == nil {
+			err = e.view(ctx, 0, nil, func(m moment) error { return e.dump(ctx, m.tx, yield) })
+		}
 		if err != nil && !errors.Is(err, errEnough) {
 			yield(store.Item{}, err)
 		}
 	}
 }
 
+func (e *Engine) dump(ctx context.Context, tx *bbolt.Tx, yield func(store.Item, error) bool) error {
+	d := dumping{now: stampOf(e.o.Now()), yield: func(it store.Item) error {
+		if err := e.ready(ctx, it.Partition); err != nil {
+			return err
+		}
+		if !yield(it, nil) {
+			return errEnough
+		}
+		return nil
+	}}
+	for p := range e.names {
+		m := moment{tx: tx, p: store.Partition(p), n: e.names[p]}
+		if e.o.ReadOnly {
+			m.part = e.parts[p].Load()
+		}
+		if err := d.partition(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // dumping is a dump under way.
 type dumping struct {
-	tx    *bbolt.Tx
 	now   stamp
 	yield func(store.Item) error
 }
 
-func (d dumping) partition(p store.Partition, n names) error {
-	c, err := parseCounters(d.tx.Bucket([]byte(partitionsBucket)).Get(partitionKey(p)))
+func (d dumping) partition(m moment) error {
+	c, err := m.counters()
 	if err != nil {
 		return err
 	}
-	if err := d.yield(store.Item{Partition: p, Head: &store.Head{Version: c.version, Last: c.head, Trimmed: c.trimmed}}); err != nil {
+	if err := d.yield(store.Item{Partition: m.p, Head: &store.Head{Version: c.version, Last: c.head, Trimmed: c.trimmed}}); err != nil {
 		return err
 	}
-	err = d.tx.Bucket(n.records).ForEach(func(k, v []byte) error {
-		rec, err := fullRecord(p, k, v)
+	err = m.records("", "", func(k string, v []byte) (bool, error) {
+		rec, err := fullRecord(m.p, []byte(k), v)
 		if err != nil || !rec.Expires.IsZero() && stampOf(rec.Expires).reached(d.now) {
-			return err
+			return true, err
 		}
-		return d.yield(store.Item{Partition: p, Record: &rec})
+		return true, d.yield(store.Item{Partition: m.p, Record: &rec})
 	})
 	if err != nil {
 		return err
 	}
-	return d.tx.Bucket(n.log).ForEach(func(k, v []byte) error {
-		entry, err := parseEntry(k, v)
+	return m.entries(c.trimmed, func(at store.Position, raw []byte) (bool, error) {
+		entry, err := entryOf(at, raw)
 		if err != nil {
-			return err
+			return false, err
 		}
-		return d.yield(store.Item{Partition: p, Entry: &entry})
+		return true, d.yield(store.Item{Partition: m.p, Entry: &entry})
 	})
 }
 
@@ -110,11 +122,16 @@ func (e *Engine) Load(ctx context.Context, items iter.Seq2[store.Item, error]) e
 	if e.o.ReadOnly {
 		return ErrReadOnly
 	}
-	if err := e.db.Update(e.beginLoad); err != nil {
+	if err := e.submit(ctx, &request{alone: func() error {
+		err := e.db.Update(e.beginLoad)
+		if err == nil {
+			loading := store.ErrLoading
+			e.failure.Store(&loading)
+		}
+		return err
+	}}); err != nil {
 		return err
 	}
-	loading := store.ErrLoading
-	e.failure.Store(&loading)
 	if err := e.load(ctx, store.CheckDump(e.layout, items)); err != nil {
 		return fmt.Errorf("store: load %s: %w", e.o.Path, err)
 	}
@@ -201,7 +218,7 @@ func loadRecord(tx *bbolt.Tx, n names, r store.Record) (int, error) {
 	if len(r.Value) > maxValue {
 		return 0, fmt.Errorf("store: a value of %d bytes is longer than %d", len(r.Value), maxValue)
 	}
-	key, expires := recordKey(r.Key.Kind, r.Key.ID), stampOf(r.Expires)
+	key, expires := []byte(recordKey(r.Key.Kind, r.Key.ID)), stampOf(r.Expires)
 	rec := newRecord(r.Value, expires)
 	setVersion(rec, r.Version)
 	if expires != (stamp{}) {

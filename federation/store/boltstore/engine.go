@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -42,34 +41,49 @@ type Engine struct {
 	layout store.Layout
 	names  []names
 	heads  []beacon
-	queue  queue
-	tally  tally
+	// parts are what stands over the file in each partition: nothing, mostly.
+	// Only the writer stores them.
+	parts []atomic.Pointer[part]
+	queue queue
+	tally tally
 	// commit is (*bbolt.Tx).Commit, but where a test makes the disk fail.
 	commit func(*bbolt.Tx) error
 	// failure is set once the file can no longer be trusted.
 	failure atomic.Pointer[error]
+	// unfolded says of a file that is only read that a crash has left commits
+	// beside it.
+	unfolded bool
+	writer
 
-	writer  sync.WaitGroup
+	writing sync.WaitGroup
 	once    sync.Once
 	closing chan struct{}
-	closed  error
+	// left is how the writer's last work ended.
+	left, closed error
 }
 
-func start(db *bbolt.DB, layout store.Layout, o Options) *Engine {
+func newEngine(db *bbolt.DB, layout store.Layout, o Options) *Engine {
 	e := &Engine{
 		db: db, o: o, layout: layout,
-		names:   make([]names, layout.Partitions),
-		heads:   make([]beacon, layout.Partitions),
-		queue:   queue{wake: make(chan struct{}, 1)},
-		commit:  (*bbolt.Tx).Commit,
+		names:  make([]names, layout.Partitions),
+		heads:  make([]beacon, layout.Partitions),
+		parts:  make([]atomic.Pointer[part], layout.Partitions),
+		queue:  queue{wake: make(chan struct{}, 1)},
+		commit: (*bbolt.Tx).Commit,
+		writer: writer{
+			wal: newWAL(o.Path), active: map[store.Partition]*layer{},
+			folded: make(chan error, 1), timer: time.NewTimer(o.FoldEvery),
+		},
 		closing: make(chan struct{}),
 	}
 	for p := range e.names {
 		e.names[p] = namesOf(store.Partition(p))
 	}
-	e.writer.Go(e.write)
 	return e
 }
+
+// step is passed by commits and folds, for tests to crash at.
+func (e *Engine) step(name string) { e.wal.step(name) }
 
 // Layout is what the file was created with.
 func (e *Engine) Layout() store.Layout { return e.layout }
@@ -92,26 +106,18 @@ func (e *Engine) GetAll(ctx context.Context, keys ...store.Key) ([]store.Record,
 	if err != nil {
 		return nil, err
 	}
-	recs := make([]store.Record, len(keys))
+	recs, rows := make([]store.Record, len(keys)), make([]string, len(keys))
 	for i, k := range keys {
 		if err := checkKey(k); err != nil {
 			return nil, err
 		}
-		recs[i].Key = k
+		recs[i].Key, rows[i] = k, recordKey(k.Kind, k.ID)
 	}
-	err = e.view(ctx, p, func(tx *bbolt.Tx) error {
-		records, now := tx.Bucket(e.names[p].records), stampOf(e.o.Now())
-		for i, k := range keys {
-			raw := records.Get(recordKey(k.Kind, k.ID))
-			if raw == nil {
-				continue
-			}
-			head, value, err := parseRecord(raw)
-			if err != nil {
+	err = e.view(ctx, p, func(part *part) bool { return part.hasAll(rows) }, func(m moment) error {
+		now := stampOf(e.o.Now())
+		for i := range recs {
+			if err := fill(&recs[i], m.record(rows[i]), now); err != nil {
 				return err
-			}
-			if !head.expires.reached(now) {
-				recs[i].Version, recs[i].Expires, recs[i].Value = head.version, head.expires.time(), bytes.Clone(value)
 			}
 		}
 		return nil
@@ -131,39 +137,44 @@ func (e *Engine) Scan(ctx context.Context, r store.Range) ([]store.Record, error
 		return nil, err
 	}
 	var recs []store.Record
-	err := e.view(ctx, r.Partition, func(tx *bbolt.Tx) (err error) {
-		recs, err = scan(tx.Bucket(e.names[r.Partition].records), r, stampOf(e.o.Now()))
+	err := e.view(ctx, r.Partition, nil, func(m moment) (err error) {
+		recs, err = scan(m, r, stampOf(e.o.Now()))
 		return err
 	})
 	return recs, err
 }
 
-func scan(b *bbolt.Bucket, r store.Range, now stamp) ([]store.Record, error) {
+func scan(m moment, r store.Range, now stamp) ([]store.Record, error) {
 	prefix := recordKey(r.Kind, r.Prefix)
 	from := prefix
 	if r.After != "" {
 		// The least key above After is After with a zero byte.
-		from = slices.MaxFunc([][]byte{prefix, append(recordKey(r.Kind, r.After), 0)}, bytes.Compare)
+		from = max(prefix, recordKey(r.Kind, r.After)+"\x00")
 	}
-	idAt := 1 + len(r.Kind)
 	var recs []store.Record
-	c := b.Cursor()
-	for k, raw := c.Seek(from); bytes.HasPrefix(k, prefix) && len(recs) < r.Limit; k, raw = c.Next() {
-		head, value, err := parseRecord(raw)
-		if err != nil {
-			return nil, err
+	err := m.records(from, prefix, func(key string, raw []byte) (bool, error) {
+		rec := store.Record{Key: store.Key{Partition: r.Partition, Kind: r.Kind, ID: key[1+len(r.Kind):]}}
+		if err := fill(&rec, raw, now); err != nil {
+			return false, err
 		}
-		if head.expires.reached(now) {
-			continue
+		if rec.Version != 0 {
+			recs = append(recs, rec)
 		}
-		recs = append(recs, store.Record{
-			Key:     store.Key{Partition: r.Partition, Kind: r.Kind, ID: string(k[idAt:])},
-			Version: head.version,
-			Value:   bytes.Clone(value),
-			Expires: head.expires.time(),
-		})
+		return len(recs) < r.Limit, nil
+	})
+	return recs, err
+}
+
+// fill puts a stored record into rec, unless there is none or it has expired.
+func fill(rec *store.Record, raw []byte, now stamp) error {
+	if raw == nil {
+		return nil
 	}
-	return recs, nil
+	head, value, err := parseRecord(raw)
+	if err == nil && !head.expires.reached(now) {
+		rec.Version, rec.Expires, rec.Value = head.version, head.expires.time(), bytes.Clone(value)
+	}
+	return err
 }
 
 // Now implements store.Engine with Options.Now.
@@ -175,14 +186,14 @@ func (e *Engine) Now(ctx context.Context) (time.Time, error) {
 }
 
 // Close implements store.Engine: commits that are queued are still made,
-// reads that wait for the log end with store.ErrClosed. Closing again waits
-// for the first Close and answers as it did.
+// reads that wait for the log end with store.ErrClosed. Where the disk allows it
+// one file is left. Closing again waits for the first Close and answers as it did.
 func (e *Engine) Close() error {
 	e.once.Do(func() {
 		close(e.closing)
 		e.queue.close()
-		e.writer.Wait()
-		e.closed = e.db.Close()
+		e.writing.Wait()
+		e.closed = errors.Join(e.left, e.db.Close())
 	})
 	return e.closed
 }
@@ -203,14 +214,31 @@ func (e *Engine) ready(ctx context.Context, p store.Partition) error {
 	return ctx.Err()
 }
 
-// view reads in one transaction. Nothing of bbolt's memory may leave read.
-func (e *Engine) view(ctx context.Context, p store.Partition, read func(*bbolt.Tx) error) error {
+// view reads one moment of a partition, without the file where enough (which may
+// be nil) says that what stands over it is enough. Nothing of bbolt's memory may
+// leave read.
+func (e *Engine) view(ctx context.Context, p store.Partition, enough func(*part) bool, read func(moment) error) error {
 	if err := e.ready(ctx, p); err != nil {
 		return err
 	}
-	err := e.db.View(read)
-	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
-		return store.ErrClosed
+	for {
+		part, moved := e.parts[p].Load(), false
+		m := moment{part: part, p: p, n: e.names[p]}
+		if part != nil && enough != nil && enough(part) {
+			return read(m)
+		}
+		err := e.db.View(func(tx *bbolt.Tx) error {
+			if moved = part != nil && tx.ID() > part.maxTx; moved {
+				return nil // a fold was between the two: look again
+			}
+			m.tx = tx
+			return read(m)
+		})
+		if errors.Is(err, berrors.ErrDatabaseNotOpen) {
+			return store.ErrClosed
+		}
+		if !moved {
+			return err
+		}
 	}
-	return err
 }

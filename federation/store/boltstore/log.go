@@ -1,13 +1,10 @@
 package boltstore
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"sync"
 	"time"
-
-	"go.etcd.io/bbolt"
 
 	"github.com/drawbridge-id/drawbridge/federation/store"
 )
@@ -71,30 +68,25 @@ func (e *Engine) ReadLog(ctx context.Context, p store.Partition, after store.Pos
 
 func (e *Engine) readLog(ctx context.Context, p store.Partition, after store.Position, n int) ([]store.Entry, error) {
 	var entries []store.Entry
-	err := e.view(ctx, p, func(tx *bbolt.Tx) error {
-		c, err := parseCounters(tx.Bucket([]byte(partitionsBucket)).Get(partitionKey(p)))
+	enough := func(part *part) bool { return after.Compare(part.base) >= 0 }
+	err := e.view(ctx, p, enough, func(m moment) error {
+		c, err := m.counters()
 		if err != nil {
 			return err
 		}
 		if after.Compare(c.trimmed) < 0 {
 			return store.TrimmedError{UpTo: c.trimmed}
 		}
-		cur := tx.Bucket(e.names[p].log).Cursor()
-		from := logKey(after)
-		k, v := cur.Seek(from)
-		if bytes.Equal(k, from) {
-			k, v = cur.Next()
-		}
-		for ; k != nil && len(entries) < n; k, v = cur.Next() {
-			entry, err := parseEntry(k, v)
-			if err != nil {
-				return err
-			}
+		return m.entries(after, func(at store.Position, raw []byte) (bool, error) {
+			entry, err := entryOf(at, raw)
 			entries = append(entries, entry)
-		}
-		return nil
+			return len(entries) < n, err
+		})
 	})
-	return entries, err
+	if err != nil {
+		return nil, err
+	}
+	return entries, nil
 }
 
 // trimStep bounds how long a trim keeps commits waiting.
@@ -108,15 +100,19 @@ func (e *Engine) TrimLog(ctx context.Context, p store.Partition, upTo store.Posi
 			return err
 		}
 		removed := 0
-		err := e.submit(ctx, trimStep, func(b *batch) (err error) {
+		err := e.submit(ctx, &request{size: trimStep, apply: func(b *batch) (err error) {
 			removed, err = b.trim(p, upTo)
 			return err
-		})
+		}})
 		if err != nil || removed < trimStep {
 			return err
 		}
 	}
 }
+
+// trimmedWeight is how heavy a trimmed entry weighs, so that no fold has too many
+// to remove.
+const trimmedWeight = 256
 
 // trim removes the oldest entries up to a position, at most trimStep of them.
 func (b *batch) trim(p store.Partition, upTo store.Position) (int, error) {
@@ -124,22 +120,33 @@ func (b *batch) trim(p store.Partition, upTo store.Position) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	// Keys first: a cursor is not to be trusted over what it removes.
-	var keys [][]byte
-	last := logKey(upTo)
-	c := s.log.Cursor()
-	for k, _ := c.First(); k != nil && bytes.Compare(k, last) <= 0 && len(keys) < trimStep; k, _ = c.Next() {
-		keys = append(keys, bytes.Clone(k))
-	}
-	if len(keys) == 0 {
-		return 0, nil
-	}
-	if s.counters.trimmed, err = parseLogKey(keys[len(keys)-1]); err != nil {
+	m, err := s.moment()
+	if err != nil {
 		return 0, err
 	}
-	s.changed = true
-	for _, k := range keys {
-		s.must(s.log.Delete(k))
+	n, last := 0, s.counters.trimmed
+	count := func(at store.Position, _ []byte) (bool, error) {
+		if at.Compare(upTo) > 0 || n == trimStep {
+			return false, nil
+		}
+		n, last = n+1, at
+		return true, nil
 	}
-	return len(keys), b.broken
+	if err := m.entries(s.counters.trimmed, count); err != nil {
+		return 0, err
+	}
+	for _, l := range s.log {
+		if l.at.Compare(last) <= 0 {
+			continue
+		}
+		if more, _ := count(l.at, nil); !more {
+			break
+		}
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	s.counters.trimmed, s.changed = last, true
+	b.weight += int64(n) * trimmedWeight
+	return n, nil
 }

@@ -41,6 +41,9 @@ type Options struct {
 	LockTimeout time.Duration
 	// SweepEvery is how often Run looks for expired records. Default 10 seconds.
 	SweepEvery time.Duration
+	// FoldEvery is how long a commit may stand only in the write-ahead file.
+	// Default 1 second.
+	FoldEvery time.Duration
 	// NewEpoch is set once, when the file was restored from a backup: entries
 	// appended from now on have positions that were never used before, also
 	// not in what the backup does not know.
@@ -61,12 +64,13 @@ func (o Options) withDefaults() (Options, error) {
 	if o.ReadOnly && o.NewEpoch {
 		return o, errors.New("store: a new epoch cannot be begun in a file that is only read")
 	}
-	if o.MaxBatch < 0 || o.LockTimeout < 0 || o.SweepEvery < 0 {
+	if o.MaxBatch < 0 || o.LockTimeout < 0 || o.SweepEvery < 0 || o.FoldEvery < 0 {
 		return o, errors.New("store: a negative option of the bolt engine")
 	}
 	setDefault(&o.MaxBatch, 1024)
 	setDefault(&o.LockTimeout, time.Second)
 	setDefault(&o.SweepEvery, 10*time.Second)
+	setDefault(&o.FoldEvery, time.Second)
 	return o, nil
 }
 
@@ -95,11 +99,12 @@ func Open(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	layout, err := prepare(db, o)
+	e, err := prepare(db, o)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store: open %s: %w", o.Path, err), db.Close())
 	}
-	return start(db, layout, o), nil
+	e.writing.Go(e.write)
+	return e, nil
 }
 
 // openFile also turns bbolt's panics over damaged pages into an error, without
@@ -175,11 +180,17 @@ func initialMap() int {
 
 // schema is the version of the layout that the package doc shows. It is the
 // first: when there is another, prepare brings a file from the one before in
-// the transaction that would otherwise make its buckets.
-const schema = 1
+// the transaction that would otherwise make its buckets. schemaInUse is the same
+// layout while there may be commits in the write-ahead file that the database
+// has not: a binary that does not look there refuses it.
+const (
+	schema      = 1
+	schemaInUse = 2
+)
 
-// prepare makes the buckets of a new file, or checks those of an old one.
-func prepare(db *bbolt.DB, o Options) (store.Layout, error) {
+// prepare makes the buckets of a new file, or checks those of an old one, and
+// takes over what a crash has left beside it.
+func prepare(db *bbolt.DB, o Options) (*Engine, error) {
 	var layout store.Layout
 	fresh := false
 	err := db.View(func(tx *bbolt.Tx) (err error) {
@@ -192,20 +203,24 @@ func prepare(db *bbolt.DB, o Options) (store.Layout, error) {
 	if err == nil && fresh && o.ReadOnly {
 		err = errors.New("there is nothing in it")
 	}
-	if err != nil || !fresh && !o.NewEpoch {
-		return layout, err
+	if err != nil {
+		return nil, err
 	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		if fresh {
-			layout.Partitions = max(o.Partitions, 1)
-			return createBuckets(tx, layout)
+	if fresh {
+		layout.Partitions = max(o.Partitions, 1)
+		err := db.Update(func(tx *bbolt.Tx) error { return createBuckets(tx, layout) })
+		if err = errors.Join(err, syncDir(filepath.Dir(o.Path))); err != nil {
+			return nil, err
 		}
-		return advanceEpoch(tx, layout, o.Now())
-	})
-	if err == nil && fresh {
-		err = syncDir(filepath.Dir(o.Path))
 	}
-	return layout, err
+	e := newEngine(db, layout, o)
+	if err := e.recover(); err != nil {
+		return nil, err
+	}
+	if fresh || !o.NewEpoch {
+		return e, nil
+	}
+	return e, db.Update(func(tx *bbolt.Tx) error { return advanceEpoch(tx, layout, o.Now()) })
 }
 
 func isFresh(tx *bbolt.Tx) (bool, error) {
@@ -256,8 +271,8 @@ func readLayout(tx *bbolt.Tx, want int) (store.Layout, error) {
 	if v == 0 {
 		return store.Layout{}, fmt.Errorf("read layout: %w", errDamaged)
 	}
-	if v > schema {
-		return store.Layout{}, fmt.Errorf("its schema is %d, this binary knows %d: %w", v, schema, store.ErrNewer)
+	if v > schemaInUse {
+		return store.Layout{}, fmt.Errorf("its schema is %d, this binary knows %d: %w", v, schemaInUse, store.ErrNewer)
 	}
 	if meta.Get(loadingKey()) != nil {
 		return store.Layout{}, store.ErrLoading

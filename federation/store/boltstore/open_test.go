@@ -55,6 +55,7 @@ func TestOpenRefusesOptions(t *testing.T) {
 		"too many partitions": func(o *boltstore.Options) { o.Partitions = 1<<16 + 1 },
 		"negative batch":      func(o *boltstore.Options) { o.MaxBatch = -1 },
 		"negative sweep":      func(o *boltstore.Options) { o.SweepEvery = -1 },
+		"negative folds":      func(o *boltstore.Options) { o.FoldEvery = -1 },
 		"negative patience":   func(o *boltstore.Options) { o.LockTimeout = -1 },
 		"a directory":         func(o *boltstore.Options) { o.Path = filepath.Dir(filepath.Dir(o.Path)) },
 		"below a file": func(o *boltstore.Options) {
@@ -119,7 +120,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	edit(t, o.Path, func(tx *bbolt.Tx) error {
-		return tx.Bucket([]byte("meta")).Put([]byte("schema"), binary.BigEndian.AppendUint64(nil, 2))
+		return tx.Bucket([]byte("meta")).Put([]byte("schema"), binary.BigEndian.AppendUint64(nil, 3))
 	})
 	if _, err := boltstore.Open(o); !errors.Is(err, store.ErrNewer) {
 		t.Fatalf("a newer file answers %v", err)

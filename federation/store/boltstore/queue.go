@@ -8,11 +8,18 @@ import (
 	"github.com/drawbridge-id/drawbridge/federation/store"
 )
 
-// request is one change on its way to the writer.
+// request is something on its way to the writer, mostly a change.
 type request struct {
 	// apply makes the change in the batch, or returns an error before it has
-	// written anything.
+	// changed anything.
 	apply func(*batch) error
+	// fold, instead, asks that everything before it be in the file, and that
+	// what has expired be removed in the partitions of sweep.
+	fold  bool
+	sweep []store.Partition
+	// alone, instead, is run by the writer while all there is is in the file,
+	// and no other file beside it.
+	alone func() error
 	// size is about how many bytes it will write.
 	size  int
 	state atomic.Uint32
@@ -39,11 +46,11 @@ func (r *request) answer(err error) {
 
 // submit waits for the outcome of a change. A ctx that ends earlier takes the
 // change back, unless the writer has begun with it: then the answer is near.
-func (e *Engine) submit(ctx context.Context, size int, apply func(*batch) error) error {
+func (e *Engine) submit(ctx context.Context, r *request) error {
 	if e.o.ReadOnly {
 		return ErrReadOnly
 	}
-	r := &request{apply: apply, size: size, done: make(chan struct{})}
+	r.done = make(chan struct{})
 	if !e.queue.add(r) {
 		return store.ErrClosed
 	}
@@ -92,27 +99,12 @@ func (q *queue) poke() {
 	}
 }
 
-// enough says whether a change waits (or never will, as the queue is closed).
-// If not, wake tells when to ask again.
-func (q *queue) enough() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.requests) > 0 || q.closed
-}
-
-// take waits for a change and answers all that wait by then. It answers none
-// when the queue is closed and empty.
-func (q *queue) take(limit int) []*request {
-	for !q.enough() {
-		<-q.wake
-	}
-	return q.cut(limit)
-}
-
 // maxBatchBytes bounds the memory of a batch; one change may be larger.
 const maxBatchBytes = 16 << 20
 
-func (q *queue) cut(limit int) []*request {
+// cut answers the requests that wait, as many as go into one batch. Where there
+// are none, ended says that there never will be.
+func (q *queue) cut(limit int) (batch []*request, ended bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n, size := 0, 0
@@ -123,10 +115,10 @@ func (q *queue) cut(limit int) []*request {
 		}
 		n++
 	}
-	batch := q.requests[:n:n]
+	batch = q.requests[:n:n]
 	q.requests = q.requests[n:]
 	if len(q.requests) == 0 {
 		q.requests = nil
 	}
-	return batch
+	return batch, n == 0 && q.closed
 }

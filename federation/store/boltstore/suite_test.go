@@ -44,6 +44,9 @@ func TestSuite(t *testing.T) {
 		"one partition":      func(*boltstore.Options) {},
 		"several partitions": func(o *boltstore.Options) { o.Partitions = 5 },
 		"small batches":      func(o *boltstore.Options) { o.MaxBatch = 3 },
+		// Whether a record is in the file yet must make no difference.
+		"always folded": func(o *boltstore.Options) { o.FoldEvery = time.Nanosecond },
+		"never folded":  func(o *boltstore.Options) { o.FoldEvery = time.Hour },
 		// Whether a record that has expired was removed must make no difference.
 		"always swept": func(o *boltstore.Options) { o.SweepEvery = time.Millisecond },
 	} {

@@ -11,10 +11,10 @@ import (
 	"github.com/drawbridge-id/drawbridge/federation/store"
 )
 
-// sweepStep bounds how long a sweep keeps commits waiting.
-const sweepStep = 500
+// sweepStep bounds how much of a partition one fold sweeps.
+const sweepStep = 2000
 
-// Run removes records that have expired, in small commits, until ctx ends or
+// Run removes records that have expired, in steps, until ctx ends or
 // the engine is closed: then it answers nil. Nobody sees a difference but the
 // file, whose pages become free. A sweep that fails is tried again later; Run
 // answers an error only when the engine has failed for good.
@@ -39,29 +39,31 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 }
 
-// sweep removes everything that has expired by now.
+// sweep removes everything that has expired by now. It leaves in no commit: what
+// has expired is not there for anybody, whether the file still has it or not.
 func (e *Engine) sweep(ctx context.Context) error {
-	for p := range e.layout.Partitions {
-		if err := e.sweepPartition(ctx, store.Partition(p)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (e *Engine) sweepPartition(ctx context.Context, p store.Partition) error {
 	for {
 		// Looking costs no sync, so an idle store writes nothing.
-		due := 0
-		err := e.view(ctx, p, func(tx *bbolt.Tx) error {
-			due = len(expired(tx.Bucket(e.names[p].expiry), stampOf(e.o.Now())))
-			return nil
-		})
-		if err != nil || due == 0 {
-			return err
+		var due []store.Partition
+		more := false
+		for p := range store.Partition(e.layout.Partitions) {
+			n := 0
+			err := e.view(ctx, p, nil, func(m moment) error {
+				n = len(expired(m.tx.Bucket(m.n.expiry), stampOf(e.o.Now())))
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			if n > 0 {
+				due = append(due, p)
+			}
+			more = more || n == sweepStep
 		}
-		err = e.submit(ctx, sweepStep, func(b *batch) error { return b.sweep(p) })
-		if err != nil || due < sweepStep {
+		if len(due) == 0 {
+			return nil
+		}
+		if err := e.submit(ctx, &request{fold: true, sweep: due}); err != nil || !more {
 			return err
 		}
 	}
@@ -77,16 +79,16 @@ func expired(index *bbolt.Bucket, now stamp) [][]byte {
 	return keys
 }
 
-func (b *batch) sweep(p store.Partition) error {
-	s, err := b.shelf(p)
-	if err != nil {
-		return err
+// sweepPartition removes what has expired from the file, after everything else:
+// that an entry of the index is there means that the file's record is still the
+// one it was made for. One that is newer and not folded yet is not touched.
+func (f *fold) sweepPartition(tx *bbolt.Tx, n names) error {
+	records, expiry := tx.Bucket(n.records), tx.Bucket(n.expiry)
+	for _, k := range expired(expiry, f.now) {
+		if err := errors.Join(expiry.Delete(k), records.Delete(k[len(f.now):])); err != nil {
+			return err
+		}
+		f.swept++
 	}
-	for _, k := range expired(s.expiry, b.now) {
-		s.changed = true
-		s.must(s.expiry.Delete(k))
-		s.must(s.records.Delete(k[len(b.now):]))
-		b.swept++
-	}
-	return b.broken
+	return nil
 }
