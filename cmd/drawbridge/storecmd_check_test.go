@@ -33,6 +33,7 @@ func TestCheckFinds(t *testing.T) {
 		"a session has no due time":                                          drop("session.due"),
 		"a session is not in the index by person":                            drop("session.person"),
 		"the index by person names a session that is not there":              drop("session"),
+		"the index by upstream names a session that is not there":            drop("session"),
 		"remark: a due time is of a session that is not there":               drop("session"),
 		"a pending delivery has no due time":                                 drop("job_due"),
 		"remark: a due time is of a delivery that is not there":              drop("job"),

@@ -28,7 +28,9 @@ import (
 // nobody answers.
 func storeFile(t *testing.T) string {
 	t.Helper()
-	text := file(t, upstreamtest.New(t).URL, `session_webhooks: [{id: crm, url: "http://127.0.0.1:1/", body: "{}", headers: {Content-Type: application/json}}]`)
+	idp := upstreamtest.New(t)
+	idp.Set(upstreamtest.Knobs{Claims: map[string]any{"sid": "of-the-upstream"}})
+	text := file(t, idp.URL, `session_webhooks: [{id: crm, url: "http://127.0.0.1:1/", body: "{}", headers: {Content-Type: application/json}}]`)
 	text = strings.Replace(text, "    consent: skip", "    consent: skip\n    grant_types: [authorization_code, refresh_token]", 1)
 	return strings.Replace(text, "store: {", `store: {sealing_keys: [{id: k1, key: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=}], `, 1)
 }
@@ -207,7 +209,7 @@ func TestSessionsSurviveTheMove(t *testing.T) {
 	cfg := load(t, storeFile(t))
 	b, access, refresh := signedIn(t, cfg)
 	report := sound(t, cfg, "")
-	for _, kind := range []string{"session ", "session.due", "session.person", "person ", "person.alias", "token.family", "token.access", "token.code", "token.keys", "event_data", "job ", "job_due"} {
+	for _, kind := range []string{"session ", "session.due", "session.person", "session.upstream", "person ", "person.alias", "token.family", "token.access", "token.code", "token.keys", "event_data", "job ", "job_due"} {
 		if !strings.Contains(report, "\n"+kind) {
 			t.Errorf("the store has no %s:\n%s", kind, report)
 		}
