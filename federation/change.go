@@ -40,6 +40,9 @@ const (
 	PersonUpdated ChangeKind = "person updated"
 	// PersonDeleted: Person is as it was.
 	PersonDeleted ChangeKind = "person deleted"
+	// PersonBlocked and PersonUnblocked: Person is as it is now.
+	PersonBlocked   ChangeKind = "person blocked"
+	PersonUnblocked ChangeKind = "person unblocked"
 	// EmailConfirmed: Person is as it is now.
 	EmailConfirmed ChangeKind = "e-mail confirmed"
 	// SignedIn: a code is on its way to Client. Person and Session are set, and

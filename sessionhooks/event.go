@@ -46,6 +46,8 @@ const (
 	UserCreated        = "UserCreated"
 	UserUpdated        = "UserUpdated"
 	UserDeleted        = "UserDeleted"
+	UserLockedOut      = "UserLockedout" // spelled so
+	UserUnlocked       = "UserUnlocked"
 	UserConfirmedEmail = "UserConfirmedEmail"
 	UserSignedIn       = "UserSignedIn"
 	UserSignedOut      = "UserSignedOut"

@@ -43,6 +43,10 @@ func (a *announcer) plan(_ context.Context, c federation.Change) ([]store.Op, er
 		return a.event(c, sessionhooks.StreamUser, sessionhooks.UserUpdated, c.Person.ID, account(c.Person))
 	case federation.PersonDeleted:
 		return a.event(c, sessionhooks.StreamUser, sessionhooks.UserDeleted, c.Person.ID, nil)
+	case federation.PersonBlocked:
+		return a.event(c, sessionhooks.StreamUser, sessionhooks.UserLockedOut, c.Person.ID, map[string]any{"Metadata": a.metadata(c)})
+	case federation.PersonUnblocked:
+		return a.event(c, sessionhooks.StreamUser, sessionhooks.UserUnlocked, c.Person.ID, map[string]any{"Metadata": a.metadata(c)})
 	case federation.EmailConfirmed:
 		return a.event(c, sessionhooks.StreamUser, sessionhooks.UserConfirmedEmail, c.Person.ID, map[string]any{"Metadata": a.metadata(c)})
 	}

@@ -136,7 +136,10 @@ func (a *App) federation(cfg config.Config, sealer *store.Sealer, plan federatio
 		Engine: a.engine, Layout: a.engine.Layout(), Sealer: sealer, Tenant: a.tenant, Log: a.log,
 		Plan: federation.Planners(plan, op.ForgetConsents(a.engine, sealer)),
 		EndSessions: func(ctx context.Context, t federation.Tenant, person string, cause federation.Cause, req federation.Request) error {
-			_, err := a.sessions.EndAll(ctx, t, person, cause, req)
+			if _, err := a.sessions.EndAll(ctx, t, person, cause, req); err != nil {
+				return err
+			}
+			_, err := a.issuer.EndGrants(ctx, t, person, "")
 			return err
 		},
 	}); err != nil {

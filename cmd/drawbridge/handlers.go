@@ -110,6 +110,11 @@ func (a *App) mountAPI(api *mux.Router, r *revision) error {
 	if err != nil {
 		return err
 	}
+	about, err := a.usersDoor(tenancy)
+	if err != nil {
+		return err
+	}
+	about.Mount(api)
 	users.Mount(api)
 	sessions.Mount(api)
 	deliveries.Mount(api)

@@ -1,6 +1,7 @@
 // Package admin owns the management doors of sessions (list, get and end, under
-// /v1/tenants/{tenant}/sessions and /v1/sessions) and of signing keys (see Keys),
-// as openapi/management.yaml says.
+// /v1/tenants/{tenant}/sessions and /v1/sessions), of signing keys (see Keys), and
+// of what users may do and have agreed to (see Users), as openapi/management.yaml
+// says.
 //
 // # What it promises
 //
@@ -16,5 +17,7 @@
 //
 // # Scopes
 //
-// sessions:read shows, sessions:end ends; sessions is both.
+// sessions:read shows, sessions:end ends; sessions is both. users:block blocks and
+// unblocks, users:consents:read shows consents, users:consents withdraws them; users
+// is all of these.
 package admin

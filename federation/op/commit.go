@@ -23,9 +23,12 @@ type signInPlan struct {
 	known    person.Known
 	grant    federation.Grant
 	verdicts []claims.Verdict
-	asks     bool
+	agreed   agreement
 	id       session.ID
 	handle   federation.Handle
+
+	// looked says that the consent was read for a planning already.
+	looked bool
 
 	// What the last planning found: the person as committed, and the session
 	// that begins, nil where one goes on.
@@ -44,7 +47,7 @@ func (p *signInPlan) ops(ctx context.Context) ([]store.Op, error) {
 		return nil, err
 	}
 	all = append(all, ops...)
-	if p.asks {
+	if p.agreed.asks {
 		return all, nil // the code comes with the consent
 	}
 	permit, err := p.permit(s)
@@ -59,14 +62,36 @@ func (p *signInPlan) ops(ctx context.Context) ([]store.Op, error) {
 		return nil, err
 	}
 	all = append(all, ops...)
+	if ops, err = p.consent(ctx); err != nil {
+		return nil, err
+	}
+	all = append(all, ops...)
+	return p.tell(ctx, all, s)
+}
+
+// consent remembers one that was given just now, and proves one that was given
+// before. Who plans again looks again.
+func (p *signInPlan) consent(ctx context.Context) ([]store.Op, error) {
 	if p.v.agreed {
 		op, err := p.h.rememberConsent(ctx, p.t, p.who.ID, p.v)
+		return []store.Op{op}, err
+	}
+	row := p.agreed.relies
+	if row == nil {
+		return nil, nil
+	}
+	if p.looked {
+		now, err := p.h.consented(ctx, p.t, p.who.ID, p.v.client.ID)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, op)
+		if !now.Value.covers(p.v.request) {
+			return nil, errAgreedNoLonger
+		}
+		row = &now
 	}
-	return p.tell(ctx, all, s)
+	p.looked = true
+	return []store.Op{p.h.consents.Check(row.Place, row.ID, row.Version)}, nil
 }
 
 // permit is what the gate says of the code, by what is configured now.
@@ -98,7 +123,7 @@ func (p *signInPlan) session(ctx context.Context) (federation.Session, []store.O
 		return p.h.o.Sessions.PlanResume(ctx, p.t, *p.v.held, p.visit(), login, origin(p.r))
 	}
 	started, ops, err := p.h.o.Sessions.PlanBegin(ctx, p.t, session.Begin{
-		ID: p.id, Person: p.who, Login: p.v.login, Client: p.v.client.ID, Subject: p.grant.Subject, Asks: p.asks, Request: origin(p.r),
+		ID: p.id, Person: p.who, Login: p.v.login, Client: p.v.client.ID, Subject: p.grant.Subject, Asks: p.agreed.asks, Request: origin(p.r),
 		LoginURL: p.t.URL("/authorize"), FullLoginURL: p.v.request.full(p.t), SuccessURL: p.v.request.RedirectURI, Replaces: p.v.held,
 	})
 	p.started = &started
@@ -108,7 +133,7 @@ func (p *signInPlan) session(ctx context.Context) (federation.Session, []store.O
 // visit is the client's part in the session, noted with the code: a client that
 // has not redeemed it yet is told of the session's end too.
 func (p *signInPlan) visit() federation.Visit {
-	return federation.Visit{Client: p.v.client.ID, Subject: p.grant.Subject, Pending: p.asks}
+	return federation.Visit{Client: p.v.client.ID, Subject: p.grant.Subject, Pending: p.agreed.asks}
 }
 
 // tell adds the events of the sign-in.

@@ -49,7 +49,7 @@ const retries = 5
 func (h *Handler) complete(w http.ResponseWriter, r *http.Request, v visit) error {
 	t := tenantOf(r)
 	got, err := h.signIn(r, t, v)
-	for try := 0; try < retries && (errors.Is(err, person.ErrMoved) || errors.Is(err, session.ErrNotFound) && v.fresh); try++ {
+	for try := 0; try < retries && (errors.Is(err, person.ErrMoved) || errors.Is(err, errAgreedNoLonger) || errors.Is(err, session.ErrNotFound) && v.fresh); try++ {
 		if errors.Is(err, session.ErrNotFound) {
 			v.held = nil // the session ended under way: this login begins another
 		}
@@ -103,9 +103,11 @@ func (h *Handler) signIn(r *http.Request, t federation.Tenant, v visit) (out out
 	if v.request.unmet(v.login) {
 		return out, federation.Fail(federation.UnmetAuthentication, "The user was not authenticated in the way that is required.")
 	}
-	if out.asks, err = h.mustAsk(ctx, t, v, known.Person.ID); err != nil {
+	agreed, err := h.agreement(ctx, t, v, known.Person.ID)
+	if err != nil {
 		return out, err
 	}
+	out.asks, v.request.Scopes = agreed.asks, agreed.scopes
 	g, err := h.grant(ctx, t, v, known.Person)
 	if err != nil {
 		return out, err
@@ -117,7 +119,7 @@ func (h *Handler) signIn(r *http.Request, t federation.Tenant, v visit) (out out
 		return out, err
 	}
 	g.Snapshot = result.Snapshot()
-	plan := &signInPlan{h: h, r: r, t: t, v: v, u: u, known: known, grant: g, verdicts: result.Verdicts, asks: out.asks,
+	plan := &signInPlan{h: h, r: r, t: t, v: v, u: u, known: known, grant: g, verdicts: result.Verdicts, agreed: agreed,
 		id: h.o.Sessions.NewID().For(t, known.Person.ID), handle: federation.NewHandle(t.PlaceOf(known.Person.ID))}
 	if v.held != nil {
 		if err := h.o.Sessions.MakeWay(ctx, t, *v.held, known.Person.ID, origin(r)); err != nil {

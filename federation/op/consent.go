@@ -58,29 +58,48 @@ func ForgetConsents(eng store.Engine, sealer *store.Sealer) federation.Planner {
 // scanned is how many consents are read at once.
 const scanned = 100
 
-// mustAsk says whether the user has to agree before there is a code: always
-// with prompt=consent, and otherwise where the client asks and the user has not
-// agreed to all of it before (OpenID Connect Core 1.0 §3.1.2.4).
-func (h *Handler) mustAsk(ctx context.Context, t federation.Tenant, v visit, person string) (bool, error) {
+// agreement is how a request stands to what its user has agreed to.
+type agreement struct {
+	// asks says that the user must agree before there is a code.
+	asks bool
+	// scopes are those to be granted.
+	scopes []string
+	// relies is the consent that the user need not be asked for the sake of; its
+	// withdrawal must not be overtaken.
+	relies *store.Row[consent]
+}
+
+// errAgreedNoLonger says that a consent was withdrawn under way.
+var errAgreedNoLonger = errors.New("op: the consent was withdrawn")
+
+// agreement says whether the user has to agree: always with prompt=consent, and
+// otherwise where the client asks and the user has not agreed to all of it before
+// (OpenID Connect Core 1.0 §3.1.2.4). Offline access needs consent: where nobody
+// can be asked for it, it is left out and not a failure (§11).
+func (h *Handler) agreement(ctx context.Context, t federation.Tenant, v visit, person string) (agreement, error) {
+	q := v.request
 	switch {
 	case v.agreed:
-		return false, nil
-	case v.request.prompts("consent"):
-		return true, nil
+		return agreement{scopes: q.Scopes}, nil
+	case q.prompts("consent"):
+		return agreement{scopes: q.Scopes, asks: true}, nil
 	case !v.client.AskConsent:
-		return false, nil
+		return agreement{scopes: q.Scopes}, nil
 	}
-	given, err := h.consented(ctx, t, person, v.client.ID)
+	row, err := h.consented(ctx, t, person, v.client.ID)
 	if err != nil {
-		return false, err
+		return agreement{}, err
 	}
-	if given.covers(v.request) {
-		return false, nil
+	if q.prompts("none") && !slices.Contains(row.Value.Scopes, offlineAccess) {
+		q.Scopes = slices.DeleteFunc(slices.Clone(q.Scopes), func(s string) bool { return s == offlineAccess })
 	}
-	if v.request.prompts("none") {
-		return false, federation.Fail(federation.ConsentRequired, "The user has not agreed yet.")
+	switch {
+	case row.Value.covers(q):
+		return agreement{scopes: q.Scopes, relies: &row}, nil
+	case q.prompts("none"):
+		return agreement{}, federation.Fail(federation.ConsentRequired, "The user has not agreed yet.")
 	}
-	return true, nil
+	return agreement{scopes: q.Scopes, asks: true}, nil
 }
 
 // covers says whether all of a request was agreed to.
@@ -91,23 +110,26 @@ func (c consent) covers(q request) bool {
 	return !slices.ContainsFunc(q.Scopes, lacks(c.Scopes)) && !slices.ContainsFunc(q.Asked.Beyond(c.Scopes), lacks(c.Claims))
 }
 
-// consented is what a person agreed to.
-func (h *Handler) consented(ctx context.Context, t federation.Tenant, person, client string) (consent, error) {
+// consented is what a person agreed to; without a version where that is nothing.
+func (h *Handler) consented(ctx context.Context, t federation.Tenant, person, client string) (store.Row[consent], error) {
 	row, err := h.consents.Get(ctx, t.PlaceOf(person), consentID(person, client))
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return consent{}, fmt.Errorf("read consent: %w", err)
+	if errors.Is(err, store.ErrNotFound) {
+		return store.Row[consent]{Place: t.PlaceOf(person), ID: consentID(person, client)}, nil
 	}
-	return row.Value, nil
+	if err != nil {
+		return row, fmt.Errorf("read consent: %w", err)
+	}
+	return row, nil
 }
 
 // rememberConsent is part of the commit that the consent led to. What was
-// agreed to before stays agreed to.
+// agreed to before stays agreed to, unless it is withdrawn at that moment.
 func (h *Handler) rememberConsent(ctx context.Context, t federation.Tenant, person string, v visit) (store.Op, error) {
-	given, err := h.consented(ctx, t, person, v.client.ID)
+	row, err := h.consented(ctx, t, person, v.client.ID)
 	if err != nil {
 		return store.Op{}, err
 	}
-	more := consent{Scopes: slices.Clone(given.Scopes), Claims: slices.Clone(given.Claims), At: h.o.Now()}
+	more := consent{Scopes: slices.Clone(row.Value.Scopes), Claims: slices.Clone(row.Value.Claims), At: h.o.Now()}
 	for _, s := range v.request.Scopes {
 		if !slices.Contains(more.Scopes, s) {
 			more.Scopes = append(more.Scopes, s)
@@ -118,7 +140,10 @@ func (h *Handler) rememberConsent(ctx context.Context, t federation.Tenant, pers
 			more.Claims = append(more.Claims, name)
 		}
 	}
-	return h.consents.Put(t.PlaceOf(person), consentID(person, v.client.ID), more, time.Time{}), nil
+	if row.Version == 0 {
+		return h.consents.Create(row.Place, row.ID, more, time.Time{}), nil
+	}
+	return h.consents.Replace(row.Place, row.ID, more, row.Version, time.Time{}), nil
 }
 
 // startConsent sends the browser to the page that asks, so that reloading it

@@ -119,3 +119,42 @@ func TestForgetConsents(t *testing.T) {
 	must(t, err)
 	b.get(ask.ask()).shows(t, "consent", 200)
 }
+
+// TestOfflineNeedsConsent is OpenID Connect Core 1.0 §11.
+func TestOfflineNeedsConsent(t *testing.T) {
+	h := open(t)
+	ask, shop, b := h.party("default", "ask"), h.party("default", "shop"), h.browser()
+	with := []string{"scope", "openid offline_access"}
+	ends := func(p *party, tok tokens) bool {
+		t.Helper()
+		other := h.browser()
+		p.signIn(other) // so that the person is there
+		b.press(b.get(h.URL+"/end_session"), "sign-out")
+		return p.refresh(tok.Refresh).Error == "invalid_grant"
+	}
+	ask.code(b.press(b.get(ask.ask("scope", "openid")), "allow"))
+	// Nobody can be asked, and nothing but offline access was not agreed to.
+	silent := ask.redeem(ask.code(b.get(ask.ask(append(with, "prompt", "none")...))))
+	if silent.Scope != "openid" || silent.Refresh == "" {
+		t.Fatalf("%+v", silent)
+	}
+	ask.refused(b.get(ask.ask("scope", "openid email offline_access", "prompt", "none")), federation.ConsentRequired)
+	l := b.get(ask.ask(with...)).shows(t, "scope-offline_access", 200)
+	agreed := ask.redeem(ask.code(b.press(l, "allow")))
+	remembered := ask.signIn(b, append(with, "prompt", "none")...)
+	skipped := shop.signIn(b, with...)
+	for what, tok := range map[string]tokens{"agreed": agreed, "remembered": remembered, "skipped": skipped} {
+		if tok.Scope != "openid offline_access" {
+			t.Errorf("%s: %q", what, tok.Scope)
+		}
+	}
+	b.get(shop.ask(append(with, "prompt", "consent")...)).shows(t, "scope-offline_access", 200)
+	if !ends(shop, shop.signIn(b)) || ask.refresh(silent.Refresh).Error != "invalid_grant" {
+		t.Error("a refresh token without offline access outlived the session")
+	}
+	for what, got := range map[string]tokens{"agreed": ask.refresh(agreed.Refresh), "remembered": ask.refresh(remembered.Refresh), "skipped": shop.refresh(skipped.Refresh)} {
+		if got.status != 200 {
+			t.Errorf("%s: %d %s", what, got.status, got.Reason)
+		}
+	}
+}

@@ -34,6 +34,14 @@
 //   - A user is asked to agree after the login, on a page of its own, with the
 //     session already begun; what was agreed to is remembered per person and
 //     client, and holds for that person only, whoever is signed in by then.
+//   - Offline access needs consent, as Core §11 says: asked for with prompt=consent
+//     or because it was not agreed to yet, remembered, or the operator's word
+//     (consent: skip). Where nobody can be asked (prompt=none) it is left out.
+//     Without it a refresh token ends with the session.
+//   - What was agreed to can be taken back, on the page /me or by a management call:
+//     the commit that removes the consent also ends what was granted by it. The page
+//     shows nothing but what the browser's session vouches for, and its buttons are
+//     sealed for that session.
 //   - A login of another person on the same browser ends the earlier session
 //     (DESTROY); one of the same person continues it with a new login. In a tenant
 //     that is spread by person the end may be a commit of its own, made once the

@@ -112,6 +112,9 @@ func (h *Handler) mount() *mux.Router {
 	at("/end_session/return", "end_session_return", h.page(methods{get: h.returnToEndSession}))
 	at("/end_session/confirm", "end_session_confirm", h.page(methods{post: h.confirmEndSession}))
 
+	at("/me", "me", h.page(methods{get: h.me, head: h.me}))
+	at("/me/withdraw", "me_withdraw", h.page(methods{post: h.withdraw}))
+
 	r.NotFoundHandler = h.nowhere()
 	return r
 }

@@ -56,6 +56,7 @@ type house struct {
 	sessions *session.Manager
 	keys     *token.Keyring
 	notices  *notice.Receiver
+	minter   *token.Issuer
 	corp     *upstreamtest.Provider
 	partner  *upstreamtest.Provider
 	hooks    *hookServer
@@ -119,7 +120,10 @@ func (h *house) build(s *setup) {
 	h.persons, err = person.New(person.Options{
 		Engine: h.engine, Layout: h.over, Plan: plan, Log: log,
 		EndSessions: func(ctx context.Context, t federation.Tenant, who string, cause federation.Cause, req federation.Request) error {
-			_, err := h.sessions.EndAll(ctx, t, who, cause, req)
+			if _, err := h.sessions.EndAll(ctx, t, who, cause, req); err != nil {
+				return err
+			}
+			_, err := h.minter.EndGrants(ctx, t, who, "")
 			return err
 		},
 	})
@@ -129,7 +133,7 @@ func (h *house) build(s *setup) {
 		Policy: func(federation.Tenant) session.Policy { return session.Policy{Idle: idle, Max: most} },
 	})
 	must(h.t, err)
-	issuer, err := token.New(token.Options{
+	h.minter, err = token.New(token.Options{
 		Engine: h.engine, Keyring: h.keys, Sessions: h.sessions, Persons: h.persons, Log: log,
 		Lifetimes: h.lifetimes,
 	})
@@ -144,7 +148,7 @@ func (h *house) build(s *setup) {
 	})
 	must(h.t, err)
 	h.handler, err = op.New(op.Options{
-		Engine: h.engine, Registry: h.registry.Load, Persons: h.persons, Sessions: h.sessions, Keys: h.keys, Issuer: issuer, Notices: h.notices,
+		Engine: h.engine, Registry: h.registry.Load, Persons: h.persons, Sessions: h.sessions, Keys: h.keys, Issuer: h.minter, Notices: h.notices,
 		Plan: plan, Log: log, Now: h.clock.now,
 		Observe: op.Observer{
 			SignIn: func(upstream, result string) {

@@ -16,7 +16,8 @@ const (
 	every = 5 * time.Second
 )
 
-// intent is a deletion that has happened and whose sessions may still live.
+// intent is a deletion, or a block, that has happened and whose sessions may
+// still live.
 type intent struct {
 	Tenant  string             `json:"tenant"`
 	Person  string             `json:"person"`
@@ -69,8 +70,8 @@ func (m *Manager) remove(ctx context.Context, t federation.Tenant, row store.Row
 	return ops, err
 }
 
-// finish ends the sessions of somebody who is gone, removes what still leads to
-// them, and takes the intent away.
+// finish ends the sessions of somebody who is gone or blocked, removes what still
+// leads to who is gone, and takes the intent away.
 // It may be done again, also by several nodes at once.
 func (m *Manager) finish(ctx context.Context, t federation.Tenant, in intent, due string) error {
 	if err := m.o.EndSessions(ctx, t, in.Person, federation.Destroy, in.Request); err != nil {

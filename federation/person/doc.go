@@ -14,7 +14,9 @@
 //     speaks of the claim email: an address taken from another claim is vouched
 //     for only where both are the same address.
 //   - A sign-in counts in its own commit. PlanSignIn has no effect of its own.
-//   - A blocked person does not sign in.
+//   - A blocked person does not sign in. Block ends what there is of theirs as
+//     Delete does: an intent is committed with it. What was granted before the block
+//     was set, or before it was lifted, never counts again (Person.Honours).
 //   - A deleted person is gone at once, their sessions right after. What a crash
 //     leaves behind is finished by Run, and nothing else is lost: an intent is
 //     committed with the removal and taken away when all sessions have ended.
@@ -24,6 +26,8 @@
 //
 // PlanSignIn: {person, alias, indexes, PersonCreated or PersonUpdated}, next to
 // whatever the caller commits with it. ConfirmEmail: {person, EmailConfirmed}.
+// Block and Unblock: {person, PersonBlocked or PersonUnblocked}, a block with an
+// intent.
 // Delete is three steps: {person, alias, indexes removed, intent, PersonDeleted},
 // then the sessions' ends, then {intent removed}.
 //

@@ -39,8 +39,9 @@ type Options struct {
 	Tenant func(id string) (federation.Tenant, bool)
 	// Plan adds to the commits of a person's changes; nil adds nothing.
 	Plan federation.Planner
-	// EndSessions ends all sessions of a person; it may be called again for
-	// the same person.
+	// EndSessions ends all sessions of a person who was deleted or blocked, and
+	// what clients may do without a session; it may be called again for the same
+	// person.
 	EndSessions func(ctx context.Context, t federation.Tenant, person string, cause federation.Cause, req federation.Request) error
 	Log         *slog.Logger
 }

@@ -82,6 +82,11 @@
 // that one commit ends whatever was granted before, wherever it is, also what is
 // being redeemed at that moment. Person and session are read in one round trip.
 //
+// Refresh families are listed by person, in the commit that makes them, so that
+// a withdrawn consent, a block or a deletion takes them away with their access
+// tokens (EndGrants). Access tokens of a client that may not refresh are not: they
+// end with their session, or by themselves.
+//
 // # Sessions
 //
 // A grant that is not offline dies with its session: Redeem, Refresh and Inspect

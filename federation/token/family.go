@@ -24,6 +24,8 @@ type familyRecord struct {
 	Began      time.Time `json:"began"`
 	// Rotated is when the current generation began.
 	Rotated time.Time `json:"rotated"`
+	// Listed is how long the family's entry in the index by person lasts.
+	Listed time.Time `json:"listed,omitzero"`
 	// Access are the live access tokens, oldest first.
 	Access []issued `json:"access,omitempty"`
 }

@@ -37,6 +37,7 @@ type Issuer struct {
 	accesses *store.Table[accessRecord]
 	families *store.Table[familyRecord]
 	overs    *store.Table[over]
+	byPerson *store.Table[listed] // person/family, so that a person's are found
 
 	saltTable *store.Table[saltRecord]
 	salts     salts
@@ -66,6 +67,7 @@ func New(o Options) (*Issuer, error) {
 		accesses: store.NewTable[accessRecord](o.Engine, kind("token.access")),
 		families: store.NewTable[familyRecord](o.Engine, kind("token.family")),
 		overs:    overTable(o.Engine),
+		byPerson: store.NewTable[listed](o.Engine, store.TableOptions{Kind: "token.person", Schema: 1, Sealer: o.Sealer}),
 
 		saltTable: store.NewTable[saltRecord](o.Engine, store.TableOptions{Kind: saltKind, Schema: 1, Sealer: o.Sealer}),
 	}, nil

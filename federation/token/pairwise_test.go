@@ -15,7 +15,7 @@ import (
 // again is another node, or the same one after a restart.
 func (h *house) again() *Issuer {
 	h.t.Helper()
-	i, err := New(Options{Engine: h.engine, Sealer: h.sealer, Keyring: h.keys, Sessions: h.sessions, Lifetimes: func() Lifetimes { return h.lives }})
+	i, err := New(Options{Engine: h.engine, Sealer: h.sealer, Keyring: h.keys, Sessions: h.sessions, Persons: h.people, Lifetimes: func() Lifetimes { return h.lives }})
 	if err != nil {
 		h.t.Fatal(err)
 	}

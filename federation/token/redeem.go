@@ -146,7 +146,9 @@ func (i *Issuer) planSpend(ctx context.Context, t federation.Tenant, s *spender,
 		family.Access = []issued{{ID: s.access.ID(), Expires: token.Expires}}
 		rec.Spent.Family = s.family.ID()
 		s.refresh = family.token(s.family)
-		ops = append(ops, i.families.Create(row.Place, s.family.ID(), family, family.expires(now, l, s.end)))
+		expires := family.expires(now, l, s.end)
+		ops = append(ops, i.list(&family, row.Place, s.family.ID(), expires, l, s.end)...)
+		ops = append(ops, i.families.Create(row.Place, s.family.ID(), family, expires))
 	}
 	life := rec.Expires.Add(max(tombstoneLife, l.Access))
 	return append(ops, i.codes.Replace(row.Place, s.code.ID(), rec, row.Version, life)), nil

@@ -152,10 +152,10 @@ func (i *Issuer) rotate(ctx context.Context, r rotation) (issuance, error) {
 		}
 		token := r.permit.access(now, l)
 		surplus := f.issue(issued{ID: is.access.ID(), Expires: token.Expires}, now)
-		ops := []store.Op{
-			i.families.Replace(row.Place, row.ID, f, row.Version, f.expires(now, l, r.end)),
-			i.accesses.Create(row.Place, is.access.ID(), token, token.Expires),
-		}
+		expires := f.expires(now, l, r.end)
+		ops := append(i.list(&f, row.Place, row.ID, expires, l, r.end),
+			i.families.Replace(row.Place, row.ID, f, row.Version, expires),
+			i.accesses.Create(row.Place, is.access.ID(), token, token.Expires))
 		for _, id := range surplus {
 			ops = append(ops, i.accesses.Drop(row.Place, id))
 		}

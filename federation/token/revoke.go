@@ -73,7 +73,7 @@ func (i *Issuer) kill(ctx context.Context, at store.Place, family, access string
 		if err != nil {
 			return nil, fmt.Errorf("read refresh family: %w", err)
 		}
-		ops = append(ops, i.families.Take(at, family, row.Version))
+		ops = append(ops, i.families.Take(at, family, row.Version), i.byPerson.Drop(at, row.Value.Grant.Person+"/"+family))
 		for _, a := range row.Value.Access {
 			if a.ID != access {
 				ops = append(ops, i.accesses.Drop(at, a.ID))

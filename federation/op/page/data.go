@@ -68,6 +68,28 @@ type SignedOut struct {
 // StillSignedIn tells that nothing was changed.
 type StillSignedIn struct{}
 
+// Me shows users who they are signed in as and what they have agreed to.
+type Me struct {
+	// Account may be empty.
+	Account string
+	// Since is when the session began, Sources are who vouched for the user.
+	Since   string
+	Sources []string
+	Apps    []App
+	// Withdraw and SignOut are where forms go, Proof is that of signing out.
+	Withdraw, SignOut, Proof string
+}
+
+// App is an application that the user has agreed to, and how to take that back.
+type App struct {
+	Client, Since, Proof string
+	// Scopes and Claims are the names of what was agreed to.
+	Scopes, Claims []string
+}
+
+// MeNobody tells that nobody is signed in.
+type MeNobody struct{}
+
 // Error tells what did not work. It has at most one way on: back to the client,
 // by a link or, with Fields, by a form, or to sign out.
 type Error struct {
@@ -97,5 +119,7 @@ func (Consent) name() string       { return "consent" }
 func (Logout) name() string        { return "logout" }
 func (SignedOut) name() string     { return "signed_out" }
 func (StillSignedIn) name() string { return "stay" }
+func (Me) name() string            { return "me" }
+func (MeNobody) name() string      { return "me_nobody" }
 func (Error) name() string         { return "error" }
 func (FormPost) name() string      { return "form_post" }
