@@ -13,6 +13,14 @@ type Client struct {
 	ClientName string `yaml:"client_name" otherwise:"the client_id" validate:"max=200"`
 	// A picture for pages that name the client.
 	LogoURI string `yaml:"logo_uri" validate:"omitempty,weburl"`
+	// The client's home page, linked where users are asked to agree.
+	ClientURI string `yaml:"client_uri" validate:"omitempty,weburl"`
+	// Its privacy policy, linked there too.
+	PolicyURI string `yaml:"policy_uri" validate:"omitempty,weburl"`
+	// Its terms of service, linked there too.
+	TOSURI string `yaml:"tos_uri" validate:"omitempty,weburl"`
+	// How its users tell where they have their account; see the tenants' key of this name.
+	SignIn string `yaml:"sign_in" otherwise:"that of its tenant" validate:"omitempty,oneof=choose identifier"`
 	// Its secret. Required unless the client is public.
 	ClientSecret Secret `yaml:"client_secret"`
 	// Several secrets that are all accepted, to replace one without an outage; instead of `client_secret`.

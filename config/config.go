@@ -35,6 +35,8 @@ type Config struct {
 	Hooks []Hook `yaml:"hooks" validate:"dive"`
 	// What hooks and upstreams may never change.
 	Guard Guard `yaml:"guard"`
+	// The pages that users see, and their languages.
+	Pages Pages `yaml:"pages"`
 	// How long a signed-in browser stays signed in.
 	Session Session `yaml:"session"`
 	// Notifications that a session has ended.
@@ -146,6 +148,8 @@ type Tenant struct {
 	Name string `yaml:"name" otherwise:"the id" validate:"max=200"`
 	// The tenant's own issuer URL. The tenant `default` always has the top-level one.
 	Issuer string `yaml:"issuer" otherwise:"<issuer>/t/<id>" validate:"omitempty,issuer"`
+	// How users tell where they have their account, where there are several upstreams: `choose` shows them, `identifier` asks for an e-mail address or user name, whose domain says it.
+	SignIn string `yaml:"sign_in" default:"choose" validate:"oneof=choose identifier"`
 	// Spread a large tenant over the partitions of the store: `person` keeps everything of one person together. The order of its events is then per person, not per tenant. Never change it for a tenant that has persons.
 	Spread string `yaml:"spread" default:"no" validate:"oneof=no person"`
 }

@@ -41,6 +41,7 @@ func rules() map[string]rule {
 		"signingsecret": signingSecretRule,
 		"storeprefix":   storePrefixRule,
 
+		"locale":   matching(`^[A-Za-z]{2,3}(-[0-9A-Za-z]{2,8}){0,3}$`, "must be a language such as de or pt-BR (BCP 47)"),
 		"slug":     matching(`^[0-9a-z-]{1,63}$`, "must be of lower-case letters, digits and dashes, at most 63"),
 		"uuid":     matching(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`, "must be a UUID in lower case"),
 		"clientid": matching(`^[!-~]{1,255}$`, "must be of printable ASCII without spaces, at most 255 (RFC 6749 appendix A.1)"),

@@ -38,6 +38,12 @@ type Client struct {
 	ID, Tenant string
 	Name       string
 	LogoURI    string
+	// URI, PolicyURI and TermsURI are pages about the client, shown to users who
+	// are asked whether it may have something.
+	URI, PolicyURI, TermsURI string
+	// SignIn is how users tell where they have their account; empty is as the
+	// tenant says.
+	SignIn     SignIn
 	AuthMethod AuthMethod
 	// Secrets are all accepted, so that one can be replaced by another.
 	Secrets []Secret

@@ -16,6 +16,9 @@ type Tenant struct {
 	// UUID is the tenant's public id: OwnerId of events, X-IRM-TenantId.
 	UUID string
 	Name string
+	// SignIn is how users tell where they have their account, for clients that
+	// do not say.
+	SignIn SignIn
 	// Issuer is the issuer identifier, exactly as relying parties know it.
 	Issuer string
 	// Place is the tenant's home: its keys, its identity, whatever is the

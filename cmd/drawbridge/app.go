@@ -18,6 +18,7 @@ import (
 	"github.com/drawbridge-id/drawbridge/federation"
 	"github.com/drawbridge-id/drawbridge/federation/notice"
 	"github.com/drawbridge-id/drawbridge/federation/op"
+	"github.com/drawbridge-id/drawbridge/federation/op/page"
 	"github.com/drawbridge-id/drawbridge/federation/person"
 	"github.com/drawbridge-id/drawbridge/federation/session"
 	"github.com/drawbridge-id/drawbridge/federation/store"
@@ -163,6 +164,7 @@ func (a *App) federation(cfg config.Config, sealer *store.Sealer, plan federatio
 	a.provider, err = op.New(op.Options{
 		Engine: a.engine, Sealer: sealer, Registry: func() *federation.Registry { return a.live.Load().registry }, Persons: a.persons,
 		Sessions: a.sessions, Keys: a.keys, Issuer: a.issuer, Notices: a.notices, Plan: plan, Log: a.log, Now: time.Now, Observe: a.observeSignIns(),
+		Pages: func() *page.Set { return a.live.Load().pages },
 	})
 	return err
 }

@@ -38,6 +38,9 @@ func (c checkCommand) Run(ctx context.Context) error {
 		return located(cfg, wrong)
 	}
 	printCallbacks(os.Stdout, cfg)
+	for _, text := range built.untranslated() {
+		fmt.Fprintln(os.Stdout, text)
+	}
 	if c.Live {
 		return askUpstreams(ctx, os.Stdout, built)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/drawbridge-id/drawbridge/cmd/drawbridge/internal/edge"
 	"github.com/drawbridge-id/drawbridge/config"
 	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/op/page"
 	"github.com/drawbridge-id/drawbridge/federation/session"
 	"github.com/drawbridge-id/drawbridge/federation/store"
 	"github.com/drawbridge-id/drawbridge/federation/upstream"
@@ -26,6 +27,7 @@ type revision struct {
 	cfg      config.Config
 	registry *federation.Registry
 	webhooks map[string][]sessionWebhook
+	pages    *page.Set
 	// connectors and hooks are kept by what they were made of, so that a
 	// reload which does not touch them keeps what they have learned.
 	connectors map[string]connector
@@ -88,6 +90,7 @@ func (b *builder) build(cfg config.Config, before *revision) (*revision, []probl
 	clients, bad := b.clients(cfg, r, before)
 	wrong = append(wrong, bad...)
 	wrong = append(wrong, b.sessionWebhooks(cfg, r)...)
+	wrong = append(wrong, b.buildPages(cfg, r)...)
 	if len(wrong) > 0 {
 		return nil, wrong
 	}

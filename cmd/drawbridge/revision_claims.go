@@ -166,6 +166,7 @@ func clientOf(cfg config.Config, c config.Client, p *claims.Pipeline, keys feder
 		IDTokenAlg: federation.SigningAlg(c.IDTokenSignedResponseAlg), IDTokenEncryption: idTokenEncryption(c),
 		UserinfoAlg: federation.SigningAlg(c.UserinfoSignedResponseAlg), UserinfoEncryption: userinfoEncryption(c), Keys: keys, Upstreams: c.Upstreams, AskConsent: c.Consent == "ask",
 		RequirePKCE: c.RequirePKCE, DefaultMaxAge: -1, HookParams: c.HookContextCustomParams, HookContext: c.Claims.Context, Pipeline: p,
+		URI: c.ClientURI, PolicyURI: c.PolicyURI, TermsURI: c.TOSURI, SignIn: federation.SignIn(c.SignIn),
 		Logout: logoutOf(c), Sector: c.Sector(),
 	}
 	if c.DefaultMaxAge != nil {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/idna"
+
 	"github.com/drawbridge-id/drawbridge/federation"
 	"github.com/drawbridge-id/drawbridge/federation/session"
 	"github.com/drawbridge-id/drawbridge/openapi/wire"
@@ -126,9 +128,10 @@ func authenticated(login federation.Login) time.Time {
 	return login.AuthTime
 }
 
-// signInAt has the user sign in: at the upstream given where it is a matter of
-// doing so again, and else at the only one there is, or the one whose domain
-// the login hint names, or the one that the user picks.
+// signInAt has the user sign in: at the only upstream there is, or the one that
+// the relying party names; at the one given where it is a matter of doing so
+// again; at the one whose domain the login hint names, or the one that the user
+// picks.
 func (h *Handler) signInAt(w http.ResponseWriter, r *http.Request, client federation.Client, q request, again string) error {
 	t := tenantOf(r)
 	if q.prompts("none") {
@@ -141,12 +144,18 @@ func (h *Handler) signInAt(w http.ResponseWriter, r *http.Request, client federa
 	if len(offered) == 1 {
 		return h.startUpstream(w, r, q, offered[0])
 	}
+	if i := slices.IndexFunc(offered, func(u federation.Upstream) bool { return u.ID == q.Hinted }); i >= 0 {
+		return h.startUpstream(w, r, q, offered[i])
+	}
 	i := slices.IndexFunc(offered, func(u federation.Upstream) bool { return u.ID == again })
 	if i < 0 || q.prompts("select_account") {
 		i = home(offered, q.LoginHint)
 	}
 	if i >= 0 {
 		return h.startUpstream(w, r, q, offered[i])
+	}
+	if client.SignInAt(t) == federation.SignInIdentifier {
+		return h.showIdentify(w, r, client, q, offered)
 	}
 	return h.showChooser(w, r, client, q, offered)
 }
@@ -164,6 +173,9 @@ func home(offered []federation.Upstream, hint string) int {
 		return -1
 	}
 	domain := strings.ToLower(hint[at+1:])
+	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
+		domain = ascii
+	}
 	return slices.IndexFunc(offered, func(u federation.Upstream) bool { return slices.Contains(u.Domains, domain) })
 }
 

@@ -18,13 +18,14 @@ func (h *Handler) showChooser(w http.ResponseWriter, r *http.Request, client fed
 		return q.fail(t, err)
 	}
 	p := page.Choose{Client: title(client)}
-	for _, u := range offered {
+	offered, known := lastFirst(r, offered)
+	for i, u := range offered {
 		link := url.Values{"tx": {handle}, "upstream": {u.ID}}
 		name := u.Name
 		if name == "" {
 			name = u.ID
 		}
-		p.Choices = append(p.Choices, page.Choice{ID: u.ID, Name: name, Link: base(t) + "/choose?" + link.Encode()})
+		p.Choices = append(p.Choices, page.Choice{ID: u.ID, Name: name, Link: base(t) + "/choose?" + link.Encode(), Last: known && i == 0})
 	}
 	h.show(w, r, http.StatusOK, client, q.UILocales, p, "")
 	return nil

@@ -68,6 +68,9 @@ func (h *Handler) complete(w http.ResponseWriter, r *http.Request, v visit) erro
 		h.o.Sessions.Committed(*got.started)
 		http.SetCookie(w, h.o.Sessions.Cookie(*got.started, t.Secure()))
 	}
+	if v.fresh {
+		h.remember(w, r, v.login.Upstream)
+	}
 	if got.asks {
 		return h.startConsent(w, r, v, got.person.ID)
 	}

@@ -57,6 +57,12 @@
 //     the browser posts: every answer of such a request, also an error, also
 //     from the pages. Its page runs one script, which its policy names by hash, and
 //     has a button where none runs. An answer that is posted is never in an address.
+//   - Where users may come from several upstreams they are shown them, or asked
+//     for an address whose domain says which; that is for the tenant or the client
+//     to say. idp_hint names an upstream of ours and wins over everything but a
+//     session that is enough; login_hint spares the page where its domain is
+//     known. Who has signed in before finds that upstream first, and is still
+//     asked: others use the browser too.
 //   - Redirect URIs are compared byte by byte, also those on a loopback address:
 //     the port that RFC 8252 §7.3 lets a native application choose is not free.
 //   - A client's sub is public or pairwise. Pairwise wins over an upstream's own

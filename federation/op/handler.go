@@ -104,6 +104,7 @@ func (h *Handler) mount() *mux.Router {
 	at("/authorize", "authorize", h.page(methods{get: h.authorize, post: h.authorize}))
 	at("/authorize/continue", "authorize", h.page(methods{get: h.continueAuthorize}))
 	at("/choose", "choose", h.page(methods{get: h.choose}))
+	at("/identify", "identify", h.page(methods{post: h.identify}))
 	at("/callback/{upstream}", "callback", h.page(methods{get: h.callback, post: h.callback}))
 	at("/callback/{upstream}/continue", "callback", h.page(methods{get: h.continueCallback}))
 	at("/consent", "consent", h.page(methods{get: h.askConsent, head: h.askConsent, post: h.takeConsent}))

@@ -232,8 +232,10 @@ type setup struct {
 	// over is what the tenants are spread over; zero is not at all.
 	over store.Layout
 	// late adds a tenant whose keys nobody has made yet.
-	late     bool
-	change   func(*federation.Client)
+	late   bool
+	change func(*federation.Client)
+	// signIn is what the tenants say of how users tell where they belong.
+	signIn   federation.SignIn
 	upstream func(*federation.Upstream)
 	// connector changes how upstreams are connected.
 	connector func(*upstream.Options)
@@ -260,6 +262,7 @@ func (h *house) configure(s *setup) {
 	}
 	for i := range tenants {
 		tenants[i].Place, tenants[i].Spread = h.over.Place(tenants[i].ID), h.over
+		tenants[i].SignIn = s.signIn
 	}
 	var ups []federation.Upstream
 	for _, t := range tenants {

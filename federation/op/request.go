@@ -41,6 +41,9 @@ type request struct {
 	LoginHint string   `json:"lh,omitempty"`
 	ACRValues []string `json:"acr,omitempty"`
 	UILocales string   `json:"ui,omitempty"`
+	// Hinted is the upstream that the relying party would have the user sign in
+	// at. One that is unknown, or not for this client, counts for nothing.
+	Hinted string `json:"ih,omitempty"`
 	// HintSubject is the sub that the user must turn out to be, if any.
 	HintSubject string `json:"hs,omitempty"`
 	// HintClient is the client whose ID token said so: it may know the user by
@@ -96,7 +99,7 @@ func (q request) full(t federation.Tenant) string {
 func (h *Handler) authorizeRequest(r *http.Request) (federation.Client, request, error) {
 	all, problem := params(r, "client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce",
 		"code_challenge", "code_challenge_method", "prompt", "max_age", "login_hint", "acr_values", "ui_locales", "id_token_hint",
-		"claims", "request", "request_uri", "registration", contextParam)
+		"idp_hint", "claims", "request", "request_uri", "registration", contextParam)
 	if all == nil {
 		return federation.Client{}, request{}, problem
 	}
@@ -140,7 +143,7 @@ func (h *Handler) read(r *http.Request, client federation.Client, all url.Values
 	if err := unsupported(all); err != nil {
 		return err
 	}
-	q.Nonce, q.LoginHint, q.UILocales = all.Get("nonce"), all.Get("login_hint"), all.Get("ui_locales")
+	q.Nonce, q.LoginHint, q.UILocales, q.Hinted = all.Get("nonce"), all.Get("login_hint"), all.Get("ui_locales"), all.Get("idp_hint")
 	q.ACRValues = strings.Fields(all.Get("acr_values"))
 	var err error
 	if q.Challenge, err = challenge(client, all); err != nil {

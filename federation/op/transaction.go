@@ -34,6 +34,8 @@ const (
 	atUpstream step = "upstream"
 	atChooser  step = "choose"
 	atConsent  step = "consent"
+	// atIdentifier waits for what the user enters.
+	atIdentifier step = "identify"
 	// atDeparture waits for an upstream that the user is signed out of.
 	atDeparture step = "departure"
 )

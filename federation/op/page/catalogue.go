@@ -82,7 +82,8 @@ func (c catalogue) readFile(folder fs.FS, name string) error {
 	}
 	var given map[string]string
 	if err := yaml.UnmarshalWithOptions(text, &given, yaml.Strict()); err != nil {
-		return Problem{File: name, Text: "must be a map of keys to texts: " + yaml.FormatError(err, false, false)}
+		why, _, _ := strings.Cut(yaml.FormatError(err, false, false), "\n") // what follows quotes the file
+		return Problem{File: name, Text: "must be a map of keys to texts: " + why}
 	}
 	all := maps.Clone(c[tag])
 	if all == nil {

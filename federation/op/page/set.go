@@ -29,6 +29,9 @@ type Options struct {
 	Default string
 }
 
+// ErrNoLanguage: the default language is none of those there are.
+var ErrNoLanguage = errors.New("page: there are no messages in")
+
 // Set is all pages in all languages. It never changes.
 type Set struct {
 	// tags are the languages, the default first; pages are as many.
@@ -64,7 +67,7 @@ func New(o Options) (*Set, error) {
 	first := language.English
 	if o.Default != "" {
 		if first, err = language.Parse(o.Default); err != nil || words[first] == nil {
-			return nil, fmt.Errorf("page: there are no messages in the default language %q", o.Default)
+			return nil, fmt.Errorf("%w %q", ErrNoLanguage, o.Default)
 		}
 	}
 	s := &Set{tags: []language.Tag{first}, missing: map[string][]string{}}
