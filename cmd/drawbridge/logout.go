@@ -20,9 +20,10 @@ import (
 	"github.com/drawbridge-id/drawbridge/sessionhooks/delivery"
 )
 
-// partyClient makes the guarded client for calls to relying parties.
-func (b *builder) partyClient(cfg config.Config) *http.Client {
-	return b.client(cfg.Egress.RelyingParties, 15*time.Second)
+// partyClient makes the guarded client for calls to relying parties: to tell them of
+// ended sessions, and to read their keys.
+func (b *builder) partyClient(cfg config.Config, timeout time.Duration) *http.Client {
+	return b.client(cfg.Egress.RelyingParties, timeout)
 }
 
 // logoutOf is how a configured client hears of sessions that have ended.
@@ -77,7 +78,7 @@ func (a *announcer) farewells(c federation.Change, event string) ([]store.Op, er
 // logoutTokens is the Sender that tells relying parties of ended sessions.
 func (a *App) logoutTokens(cfg config.Config) delivery.Sender {
 	return delivery.NewPostSender(delivery.PostOptions{
-		Client: a.build.partyClient(cfg), Now: time.Now, Request: a.logoutRequest,
+		Client: a.build.partyClient(cfg, 15*time.Second), Now: time.Now, Request: a.logoutRequest,
 		Refused: func(err error) bool { return errors.Is(err, edge.ErrRefused) },
 	})
 }

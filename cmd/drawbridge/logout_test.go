@@ -325,6 +325,30 @@ func TestNobodyIsLeftToTell(t *testing.T) {
 	}
 }
 
+// TestAFarewellOutlivesTheProcess: a relying party that is down while the
+// program stops is told by the next one, with a token of that moment.
+func TestAFarewellOutlivesTheProcess(t *testing.T) {
+	t.Parallel()
+	shop, desk := newParty(t, "shop"), newParty(t, "desk")
+	cfg := operator(load(t, partiesFile(t, shop, desk, "")))
+	app, stop := serveOnce(t, cfg)
+	shop.answers(503)
+	newBrowser(t, app).authorize("")
+	sid := answered[sessionsPage](t, app, "/v1/tenants/default/sessions").Sessions[0].ID
+	if status, _, body := manage(t, app, http.MethodDelete, "/v1/tenants/default/sessions/"+sid, ""); status != http.StatusNoContent {
+		t.Fatalf("%d %s", status, body)
+	}
+	until(t, "it was told in vain", func() bool { return len(shop.heard()) == 1 })
+	stop()
+	app, _ = serveOnce(t, cfg)
+	if got := settled(t, app, "shop", 1, delivery.Done).Items[0]; got.Session != sid || len(got.Attempts) != 2 {
+		t.Errorf("%+v", got)
+	}
+	if heard := shop.heard(); len(heard) != 2 || heard[0].ID == heard[1].ID || heard[1].Session != sid {
+		t.Errorf("%+v", heard)
+	}
+}
+
 // TestLogoutTokensStayWithinTheirRange: no range is open to relying parties
 // unless the file says so.
 func TestLogoutTokensStayWithinTheirRange(t *testing.T) {

@@ -31,7 +31,7 @@ func (b *builder) keysOf(cfg config.Config, c config.Client, r, before *revision
 		had, ok := before.clientKeys[id]
 		if !ok || had.uri != c.JWKSURI || !same(had.egress, cfg.Egress.RelyingParties) {
 			keys, err := clientkeys.New(clientkeys.Options{
-				URI: c.JWKSURI, HTTP: b.client(cfg.Egress.RelyingParties, 10*time.Second), Now: b.now, Log: b.log,
+				URI: c.JWKSURI, HTTP: b.partyClient(cfg, 10*time.Second), Now: b.now, Log: b.log,
 			})
 			if err != nil {
 				return nil, err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/drawbridge-id/drawbridge/claims"
 	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/clientkeys"
 )
 
 const (
@@ -30,7 +31,8 @@ type Farewell struct {
 // Back-Channel Logout 1.0 §2.4), signed as its ID tokens are. Each has a jti of
 // its own and lives for two minutes, so every attempt to deliver one makes
 // another: a relying party that remembers the jti of an attempt which it could
-// not finish would refuse the next as a replay.
+// not finish would refuse the next as a replay. A client whose ID tokens are
+// encrypted gets it encrypted in the same way, or not at all.
 func (k *Keyring) LogoutToken(ctx context.Context, t federation.Tenant, client federation.Client, f Farewell) (string, error) {
 	alg := client.IDTokenAlg
 	if alg == "" {
@@ -44,6 +46,16 @@ func (k *Keyring) LogoutToken(ctx context.Context, t federation.Tenant, client f
 	})
 	if err != nil {
 		return "", fmt.Errorf("sign logout token: %w", err)
+	}
+	if !client.IDTokenEncryption.Wanted() {
+		return text, nil
+	}
+	to, err := clientkeys.To(ctx, client, client.IDTokenEncryption)
+	if err == nil {
+		text, err = to.Encrypt(text, true)
+	}
+	if err != nil {
+		return "", fmt.Errorf("encrypt logout token: %w", err)
 	}
 	return text, nil
 }
