@@ -46,6 +46,9 @@ type Options struct {
 	Mapping *Mapping // nil for none
 	Stages  []Stage  // in order, with distinct names
 	IDToken []string // released claims that the client wants in the ID token as well
+	// AccessToken are released claims for resource servers: in JWT access tokens
+	// and at introspection.
+	AccessToken []string
 }
 
 // Pipeline makes a client's claims. It is safe for concurrent use.
@@ -54,6 +57,7 @@ type Pipeline struct {
 	mapping *Mapping
 	stages  []Stage
 	idToken []string
+	access  []string
 }
 
 // NewPipeline builds a pipeline whose guard speaks after every step.
@@ -68,12 +72,14 @@ func NewPipeline(g *Guard, o Options) (*Pipeline, error) {
 		}
 		names = append(names, stage.Name())
 	}
-	for _, name := range o.IDToken {
-		if err := checkName(name); err != nil {
-			return nil, fmt.Errorf("claims pipeline: id_token: %q is no claim name", name)
+	for list, names := range map[string][]string{"id_token": o.IDToken, "access_token": o.AccessToken} {
+		for _, name := range names {
+			if err := checkName(name); err != nil {
+				return nil, fmt.Errorf("claims pipeline: %s: %q is no claim name", list, name)
+			}
 		}
 	}
-	return &Pipeline{g, o.Mapping, slices.Clone(o.Stages), slices.Clone(o.IDToken)}, nil
+	return &Pipeline{g, o.Mapping, slices.Clone(o.Stages), slices.Clone(o.IDToken), slices.Clone(o.AccessToken)}, nil
 }
 
 // Run derives the claims of one issuance from what an upstream said. The error
@@ -242,6 +248,11 @@ func (r *run) result() Result {
 			if value, ok := released[name]; ok {
 				out.IDToken[name] = value
 			}
+		}
+	}
+	for _, name := range r.pipeline.access {
+		if _, ok := released[name]; ok && !slices.Contains(only, name) && !slices.Contains(out.AccessToken, name) {
+			out.AccessToken = append(out.AccessToken, name)
 		}
 	}
 	for name := range r.origin {

@@ -13,14 +13,16 @@ const (
 // Result is the outcome of one Run. Its sets share values with each other:
 // read them, do not write to them.
 type Result struct {
-	Bag      Set               // all that is known and not minted
-	Released Set               // what the client is told, at userinfo but for Only
-	IDToken  Set               // the part of Released that it wants in the ID token too
-	Only     []string          // names of IDToken that it is told there and not at userinfo
-	Origin   map[string]string // the step that wrote a claim of Bag; none for what the upstream said
-	Verdicts []Verdict         // changes that the guard refused
-	Problems []Problem         // rules that could not be carried out, standard claims that are none
-	Withheld []string          // protected claims of the upstream that no rule takes up
+	Bag      Set // all that is known and not minted
+	Released Set // what the client is told, at userinfo but for Only
+	IDToken  Set // the part of Released that it wants in the ID token too
+	// AccessToken are names of Released, but for Only, that access tokens hold too.
+	AccessToken []string
+	Only        []string          // names of IDToken that it is told there and not at userinfo
+	Origin      map[string]string // the step that wrote a claim of Bag; none for what the upstream said
+	Verdicts    []Verdict         // changes that the guard refused
+	Problems    []Problem         // rules that could not be carried out, standard claims that are none
+	Withheld    []string          // protected claims of the upstream that no rule takes up
 }
 
 // Verdict is one refused change: it belongs into audit, metrics and events. It

@@ -11,11 +11,13 @@ type Snapshot struct {
 	InIDToken []string `json:"in_id_token,omitempty"` // names of Released
 	// OnlyIDToken are names of InIDToken that were asked for there alone.
 	OnlyIDToken []string `json:"only_id_token,omitempty"`
+	// InAccessToken are names of Released.
+	InAccessToken []string `json:"in_access_token,omitempty"`
 }
 
 // Snapshot returns what to store of a result.
 func (r Result) Snapshot() Snapshot {
-	out := Snapshot{Released: r.Released, OnlyIDToken: r.Only}
+	out := Snapshot{Released: r.Released, OnlyIDToken: r.Only, InAccessToken: r.AccessToken}
 	if len(r.IDToken) > 0 {
 		out.InIDToken = r.IDToken.Names()
 	}
@@ -37,6 +39,19 @@ func (s Snapshot) Userinfo(minted Set) Set {
 func (s Snapshot) IDToken(minted Set) Set {
 	part := make(Set, len(s.InIDToken))
 	for _, name := range s.InIDToken {
+		if value, ok := s.Released[name]; ok {
+			part[name] = value
+		}
+	}
+	return Mint(part, minted)
+}
+
+// AccessToken is the payload of a JWT access token, and the answer of
+// introspection: what the client wants resource servers to know, and what the
+// provider asserts.
+func (s Snapshot) AccessToken(minted Set) Set {
+	part := make(Set, len(s.InAccessToken))
+	for _, name := range s.InAccessToken {
 		if value, ok := s.Released[name]; ok {
 			part[name] = value
 		}

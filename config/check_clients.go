@@ -21,6 +21,7 @@ func (c *checker) clients(cfg *Config) {
 		c.clientURIs(path, client)
 		c.clientLogout(path, client)
 		c.clientSubject(path, client)
+		c.clientTokens(path, client)
 		c.clientGrants(path, client)
 		c.clientKeys(path, client)
 		c.clientClaims(path, client, hooks)
@@ -120,6 +121,9 @@ func (c *checker) clientClaims(path string, client Client, hooks names) {
 	}
 	for j, claim := range client.Claims.IDToken {
 		c.notMinted(itemPath(path+".id_token", j), claim)
+	}
+	for j, claim := range client.Claims.AccessToken {
+		c.notMinted(itemPath(path+".access_token", j), claim)
 	}
 	for _, name := range slices.Sorted(maps.Keys(client.Claims.Context)) {
 		if complaint := c.rules["param"](name); complaint != "" {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -58,4 +59,38 @@ func (c *checker) anyBroken(path string, n int) bool {
 		}
 	}
 	return false
+}
+
+// resourceRule is what a client may name as resource (RFC 8707 §2).
+func resourceRule(given string) string {
+	const want = "must be an absolute URI without a fragment (RFC 8707 §2)"
+	for _, b := range []byte(given) {
+		if b <= ' ' || b > '~' || b == '#' {
+			return want
+		}
+	}
+	u, err := url.Parse(given)
+	return unless(err == nil && u.IsAbs() && u.Host+u.Opaque+u.Path != "" && len(given) <= 2048, want)
+}
+
+// clientTokens checks what its access tokens are and which it may ask about.
+func (c *checker) clientTokens(path string, client Client) {
+	if alg := path + ".access_token_signed_response_alg"; c.given(alg) && client.AccessTokenFormat != "jwt" && c.sound(path+".access_token_format", alg) {
+		c.fault(alg, "is for clients with access_token_format: jwt")
+	}
+	for key, all := range map[string][]string{"resources": client.Resources, "resource_server_for": client.ResourceServerFor} {
+		for j, resource := range all {
+			if slices.Contains(all[:j], resource) {
+				c.fault(itemPath(path+"."+key, j), "is listed twice")
+			}
+		}
+	}
+	if !client.Public() || !c.sound(path+".token_endpoint_auth_method") {
+		return
+	}
+	for _, key := range []string{"resource_server_for", "introspect"} {
+		if c.given(path + "." + key) {
+			c.fault(path+"."+key, "must be left out: a public client may not introspect (RFC 7662 §2.1)")
+		}
+	}
 }

@@ -79,6 +79,16 @@ type Client struct {
 	LogoutOn []string `yaml:"logout_on" default:"LOGOUT DESTROY MAX_TIMEOUT" validate:"min=1,dive,oneof=LOGOUT DESTROY MAX_TIMEOUT IDLE_TIMEOUT"`
 	// The ends of a session that also end what the client was given by offline_access. Refresh tokens without that scope end with the session in any case.
 	OfflineAccessEndsOn []string `yaml:"offline_access_ends_on" otherwise:"none: it outlives the session" validate:"dive,oneof=LOGOUT DESTROY MAX_TIMEOUT IDLE_TIMEOUT"`
+	// What its access tokens look like. `jwt` is RFC 9068: resource servers can read it without asking, and then do not see that it was revoked or that its session has ended.
+	AccessTokenFormat string `yaml:"access_token_format" default:"opaque" validate:"oneof=opaque jwt"`
+	// The signature of its JWT access tokens.
+	AccessTokenSignedResponseAlg string `yaml:"access_token_signed_response_alg" default:"RS256" validate:"oneof=RS256 ES256 PS256 EdDSA"`
+	// What its access tokens may be meant for: the absolute URIs it may name as `resource` (RFC 8707). It may always name the issuer, where userinfo is; without any the issuer is meant.
+	Resources []string `yaml:"resources" validate:"dive,resource"`
+	// The resources that it is the server of: it may introspect access tokens that are meant for them, whichever client they were issued to.
+	ResourceServerFor []string `yaml:"resource_server_for" validate:"dive,resource"`
+	// Which access tokens it may introspect: `served` are its own and those for `resource_server_for`, `any` are all of its tenant.
+	Introspect string `yaml:"introspect" default:"served" validate:"oneof=served any"`
 	// What is said to this client about a user.
 	Claims ClientClaims `yaml:"claims"`
 }
@@ -92,6 +102,8 @@ type ClientClaims struct {
 	Mapping []Mapping `yaml:"mapping" validate:"dive"`
 	// Claims this client wants in the ID token as well as from userinfo.
 	IDToken []string `yaml:"id_token" validate:"dive,claim"`
+	// Claims for resource servers: in its JWT access tokens and in what introspection says of its access tokens.
+	AccessToken []string `yaml:"access_token" validate:"dive,claim"`
 	// The hook that customises the claims.
 	Hook string `yaml:"hook"`
 	// Values for the hook's contextCustomParams: a name and a list of texts. They win over what a request says.

@@ -27,6 +27,7 @@ func rules() map[string]rule {
 
 		"issuer":     issuerRule,
 		"weburl":     webURLRule,
+		"resource":   resourceRule,
 		"baseurl":    baseURLRule,
 		"webhookurl": webhookURLRule,
 		"path":       hookPathRule,

@@ -75,6 +75,8 @@ type Client struct {
 	// Sector is whom the client shares subjects with (OpenID Connect Core 1.0
 	// §8.1), a host; empty where its subjects are public.
 	Sector string
+	// Tokens says what its access tokens are, and which it may introspect.
+	Tokens ClientTokens
 	// Logout says how it hears of sessions that have ended.
 	Logout ClientLogout
 	// Pipeline says what is said about the client's users.
@@ -89,7 +91,7 @@ func (c Client) MayGrant(grant string) bool { return slices.Contains(c.GrantType
 
 // signedWith are the algorithms of what the client is sent.
 func (c Client) signedWith() []SigningAlg {
-	return slices.DeleteFunc([]SigningAlg{c.IDTokenAlg, c.UserinfoAlg}, func(alg SigningAlg) bool { return alg == "" })
+	return slices.DeleteFunc([]SigningAlg{c.IDTokenAlg, c.UserinfoAlg, c.Tokens.Alg}, func(alg SigningAlg) bool { return alg == "" })
 }
 
 // Public says whether the client has no secret.

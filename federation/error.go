@@ -16,6 +16,7 @@ const (
 	InvalidClient           Code = "invalid_client"
 	InvalidGrant            Code = "invalid_grant"
 	InvalidScope            Code = "invalid_scope"
+	InvalidTarget           Code = "invalid_target" // RFC 8707 §2
 	InvalidToken            Code = "invalid_token"
 	InsufficientScope       Code = "insufficient_scope"
 	UnauthorizedClient      Code = "unauthorized_client"

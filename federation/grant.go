@@ -27,6 +27,9 @@ type Grant struct {
 	// EndsOn are the ends of that session which end the grant although it is
 	// offline.
 	EndsOn []Cause `json:"ends_on,omitempty"`
+	// Resources are whom access tokens are meant for (RFC 8707): of a code and of
+	// a refresh family all that were granted, of an access token those it is for.
+	Resources []string `json:"resources,omitempty"`
 	// Scopes were granted, in the order asked for.
 	Scopes   []string  `json:"scopes"`
 	Nonce    string    `json:"nonce,omitempty"`

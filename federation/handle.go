@@ -68,6 +68,11 @@ func (h Handle) ID() string {
 	return h.Secret[:min(momentLength, len(h.Secret))] + HashSecret(h.Secret)
 }
 
+// ValidHandleID says whether ID can have made a text.
+func ValidHandleID(s string) bool {
+	return len(s) == momentLength+secretLength && strings.Trim(s, base64url) == ""
+}
+
 // HashSecret is the SHA-256 of a secret of NewSecret in base64url. Such
 // secrets are too long to guess, so no slower hash is called for.
 func HashSecret(secret string) string {

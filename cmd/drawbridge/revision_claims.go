@@ -110,7 +110,7 @@ func (b *builder) pipeline(cfg config.Config, c config.Client, r *revision) (*cl
 	if err != nil {
 		return nil, err
 	}
-	o := claims.Options{Mapping: mapping, IDToken: c.Claims.IDToken}
+	o := claims.Options{Mapping: mapping, IDToken: c.Claims.IDToken, AccessToken: c.Claims.AccessToken}
 	strict := cfg.Guard.Strict
 	if c.Claims.Hook != "" {
 		built, ok := r.hooks[c.Claims.Hook]
@@ -167,7 +167,7 @@ func clientOf(cfg config.Config, c config.Client, p *claims.Pipeline, keys feder
 		UserinfoAlg: federation.SigningAlg(c.UserinfoSignedResponseAlg), UserinfoEncryption: userinfoEncryption(c), Keys: keys, Upstreams: c.Upstreams, AskConsent: c.Consent == "ask",
 		RequirePKCE: c.RequirePKCE, DefaultMaxAge: -1, HookParams: c.HookContextCustomParams, HookContext: c.Claims.Context, Pipeline: p,
 		URI: c.ClientURI, PolicyURI: c.PolicyURI, TermsURI: c.TOSURI, SignIn: federation.SignIn(c.SignIn),
-		Logout: logoutOf(c), Sector: c.Sector(),
+		Logout: logoutOf(c), Sector: c.Sector(), Tokens: tokensOf(c),
 	}
 	if c.DefaultMaxAge != nil {
 		out.DefaultMaxAge = int(*c.DefaultMaxAge / time.Second)

@@ -195,9 +195,9 @@ func TestStateIsEchoed(t *testing.T) {
 func TestWhatIsNotReadDoesNotMatter(t *testing.T) {
 	h := open(t)
 	shop, b := h.party("default", "shop"), h.browser()
-	shop.code(b.get(shop.rawAsk("&resource=a&resource=b&x=%00&y=%ff&claims=%7B%7D&display=touch&=&z=" + strings.Repeat("z", 5000))))
+	shop.code(b.get(shop.rawAsk("&audience=a&audience=b&x=%00&y=%ff&claims=%7B%7D&display=touch&=&z=" + strings.Repeat("z", 5000))))
 	form := url.Values{"grant_type": {"authorization_code"}, "code": {shop.code(b.get(shop.ask()))}, "redirect_uri": {"https://shop.example/cb"},
-		"resource": {"a", "b"}, "extra": {"\x00"}, "client_assertion": {"x"}}
+		"audience": {"a", "b"}, "extra": {"\x00"}, "client_assertion": {"x"}}
 	if got := shop.token(form); got.status != 200 {
 		t.Errorf("%+v", got)
 	}

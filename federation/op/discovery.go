@@ -45,6 +45,14 @@ type metadata struct {
 	RequestURI       bool     `json:"request_uri_parameter_supported"`
 	IssParameter     bool     `json:"authorization_response_iss_parameter_supported"`
 	metadataLogout
+	metadataTokens
+}
+
+// metadataTokens is where resource servers ask about access tokens (RFC 8414 §2,
+// RFC 7662): with a secret, unlike the others.
+type metadataTokens struct {
+	Introspection     string   `json:"introspection_endpoint"`
+	IntrospectionAuth []string `json:"introspection_endpoint_auth_methods_supported"`
 }
 
 // metadataLogout is OpenID Connect Back-Channel Logout 1.0 §2.1 and Front-Channel
@@ -73,6 +81,7 @@ func describe(t federation.Tenant) metadata {
 			"name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile", "picture", "website",
 			"gender", "birthdate", "zoneinfo", "locale", "updated_at", "email", "email_verified", "address", "phone_number", "phone_number_verified"},
 		Prompts: []string{"none", "login", "consent", "select_account"}, ClaimsParameter: true, IssParameter: true,
+		metadataTokens: metadataTokens{Introspection: t.URL("/introspect"), IntrospectionAuth: auth[:2]},
 		metadataLogout: metadataLogout{Backchannel: true, BackchannelSession: true, Frontchannel: true, FrontchannelSession: true},
 	}
 }

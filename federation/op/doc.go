@@ -1,7 +1,8 @@
 // Package op is the OpenID Provider that relying parties see: discovery, keys,
-// authorization, the upstream's callback, token, userinfo, revocation and
-// logout (OpenID Connect Core 1.0, Discovery 1.0, RP-Initiated Logout 1.0,
-// RFC 6749, RFC 6750, RFC 7009, RFC 7636, RFC 9207).
+// authorization, the upstream's callback, token, userinfo, introspection,
+// revocation and logout (OpenID Connect Core 1.0, Discovery 1.0, RP-Initiated
+// Logout 1.0, RFC 6749, RFC 6750, RFC 7009, RFC 7636, RFC 7662, RFC 8707,
+// RFC 9207).
 //
 // # The way of a sign-in
 //
@@ -71,6 +72,11 @@
 //     id_token_hint names the user as the client knows them that it was made for.
 //     The sid is not pairwise: clients that share what they know can tell that
 //     they see one session.
+//   - resource (RFC 8707) may repeat; what the client may not name, or what is no
+//     absolute URI, is invalid_target. Users are asked about scopes and claims and
+//     not about resources, which are the operator's choice per client. Access
+//     tokens for a resource do not open userinfo, unless the issuer is named too.
+//   - Introspection is for clients with a secret; see package token.
 //   - Scopes that are unknown or that the client may not have are left out (Core
 //     §3.1.2.1); a request without openid is refused.
 //   - What the claims parameter asks for by name (Core §5.5) goes with scopes: a

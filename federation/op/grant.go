@@ -26,7 +26,7 @@ func (h *Handler) grant(ctx context.Context, t federation.Tenant, v visit, p fed
 	g := federation.Grant{
 		Tenant: t.ID, Client: v.client.ID, Person: p.ID, Subject: sub, Upstream: v.login.Upstream,
 		Scopes: v.request.Scopes, Nonce: v.request.Nonce, AuthTime: v.login.AuthTime, ACR: v.login.ACR, AMR: v.login.AMR,
-		Asked: v.request.Asked, Context: v.request.Context,
+		Asked: v.request.Asked, Context: v.request.Context, Resources: v.request.Resources,
 	}
 	if g.Offline = g.Has(offlineAccess); g.Offline {
 		g.EndsOn = v.client.Logout.OfflineEndsOn

@@ -97,6 +97,7 @@ func (h *Handler) mount() *mux.Router {
 	at("/token", "token", cors(h.json(methods{post: h.token})))
 	at("/userinfo", "userinfo", cors(h.bearer(methods{get: h.userinfo, head: h.userinfo, post: h.userinfo})))
 	at("/revoke", "revoke", cors(h.json(methods{post: h.revoke})))
+	at("/introspect", "introspect", h.json(methods{post: h.introspect}))
 	// For upstreams.
 	at("/backchannel_logout/{upstream}", "backchannel_logout", h.json(methods{post: h.backchannelLogout}))
 	at("/frontchannel_logout/{upstream}", "frontchannel_logout", h.page(methods{get: h.frontchannelLogout}))

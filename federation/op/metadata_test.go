@@ -18,7 +18,7 @@ func registered() []string {
 		userinfo_signing_alg_values_supported userinfo_encryption_alg_values_supported userinfo_encryption_enc_values_supported token_endpoint_auth_methods_supported display_values_supported claim_types_supported
 		claims_supported service_documentation claims_locales_supported ui_locales_supported claims_parameter_supported
 		request_parameter_supported request_uri_parameter_supported require_request_uri_registration op_policy_uri op_tos_uri
-		revocation_endpoint revocation_endpoint_auth_methods_supported introspection_endpoint code_challenge_methods_supported
+		revocation_endpoint revocation_endpoint_auth_methods_supported introspection_endpoint introspection_endpoint_auth_methods_supported code_challenge_methods_supported
 		prompt_values_supported authorization_response_iss_parameter_supported end_session_endpoint backchannel_logout_supported
 		backchannel_logout_session_supported frontchannel_logout_supported frontchannel_logout_session_supported`)
 }
@@ -115,6 +115,7 @@ func TestPathsAndMethods(t *testing.T) {
 		{"GET", "/callback/", 404, "", "text/html"},
 		{"GET", "/token", 405, "POST, OPTIONS", "application/json"},
 		{"GET", "/revoke", 405, "POST, OPTIONS", "application/json"},
+		{"GET", "/introspect", 405, "POST, OPTIONS", "application/json"},
 		{"POST", "/jwks", 405, "GET, HEAD, OPTIONS", "application/json"},
 		{"DELETE", "/userinfo", 405, "GET, HEAD, POST, OPTIONS", "application/json"},
 		{"HEAD", "/authorize", 405, "GET, POST, OPTIONS", ""},

@@ -89,11 +89,12 @@ func judge(name string, values []string) error {
 	if strings.HasPrefix(name, contextParam) {
 		shown, repeats = "A hook context parameter", true
 	}
+	repeats = repeats || name == resourceParam
 	if len(values) > 1 && !repeats {
 		return federation.Fail(federation.InvalidRequest, shown+" is there more than once.")
 	}
 	limit := maxParam
-	if name == "id_token_hint" || name == "logout_token" || name == sealedParam || name == "proof" {
+	if slices.Contains([]string{"id_token_hint", "logout_token", "token", "access_token", sealedParam, "proof"}, name) {
 		limit = maxParams
 	}
 	for _, v := range values {

@@ -310,7 +310,7 @@ func (h *house) pipeline(strict bool, stages ...claims.Stage) *claims.Pipeline {
 	must(h.t, err)
 	mapping, err := claims.Compile([]claims.Rule{{Claim: "department", From: []string{"dept"}}, {Claim: "group_permissions", From: []string{"groups"}}})
 	must(h.t, err)
-	p, err := claims.NewPipeline(guard, claims.Options{Mapping: mapping, Stages: stages, IDToken: []string{"department", "group_permissions"}})
+	p, err := claims.NewPipeline(guard, claims.Options{Mapping: mapping, Stages: stages, IDToken: []string{"department", "group_permissions"}, AccessToken: []string{"department"}})
 	must(h.t, err)
 	return p
 }

@@ -55,6 +55,8 @@ type request struct {
 	Subjects     []string            `json:"su,omitempty"`
 	ACREssential bool                `json:"ae,omitempty"`
 	Context      map[string][]string `json:"x,omitempty"`
+	// Resources are whom access tokens may be meant for.
+	Resources []string `json:"rs,omitempty"`
 	// At is when the request came in.
 	At time.Time `json:"at"`
 	// Again says that the user was sent to the upstream a second time, because it
@@ -87,6 +89,9 @@ func (q request) full(t federation.Tenant) string {
 			shown.Set(name, value)
 		}
 	}
+	if len(q.Resources) > 0 {
+		shown[resourceParam] = q.Resources
+	}
 	if q.MaxAge >= 0 {
 		shown.Set("max_age", strconv.Itoa(q.MaxAge))
 	}
@@ -99,7 +104,7 @@ func (q request) full(t federation.Tenant) string {
 func (h *Handler) authorizeRequest(r *http.Request) (federation.Client, request, error) {
 	all, problem := params(r, "client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce",
 		"code_challenge", "code_challenge_method", "prompt", "max_age", "login_hint", "acr_values", "ui_locales", "id_token_hint",
-		"idp_hint", "claims", "request", "request_uri", "registration", contextParam)
+		"idp_hint", "claims", resourceParam, "request", "request_uri", "registration", contextParam)
 	if all == nil {
 		return federation.Client{}, request{}, problem
 	}
@@ -162,6 +167,9 @@ func (h *Handler) read(r *http.Request, client federation.Client, all url.Values
 		return err
 	}
 	if err = q.ask(client, all.Get("claims")); err != nil {
+		return err
+	}
+	if err = q.aim(tenantOf(r), client, all[resourceParam]); err != nil {
 		return err
 	}
 	q.HintSubject, q.HintClient, err = h.hintSubject(r, all.Get("id_token_hint"))

@@ -13,7 +13,7 @@ import (
 
 // token is the token endpoint (RFC 6749 §3.2).
 func (h *Handler) token(w http.ResponseWriter, r *http.Request) error {
-	all, err := form(r, "grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope", "client_id", "client_secret")
+	all, err := form(r, "grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope", resourceParam, "client_id", "client_secret")
 	if err != nil {
 		return err
 	}
@@ -38,19 +38,23 @@ func (h *Handler) token(w http.ResponseWriter, r *http.Request) error {
 // exchange does what the grant type asks for.
 func (h *Handler) exchange(r *http.Request, client token.VerifiedClient, all url.Values) (token.Response, error) {
 	t := tenantOf(r)
+	meant, err := resources(all[resourceParam])
+	if err != nil {
+		return token.Response{}, err
+	}
 	switch all.Get("grant_type") {
 	case grantCode:
 		if all.Get("code") == "" {
 			return token.Response{}, federation.Fail(federation.InvalidRequest, "code is missing.")
 		}
 		return h.o.Issuer.Redeem(r.Context(), t, client, token.Redemption{
-			Code: all.Get("code"), RedirectURI: all.Get("redirect_uri"), RedirectURISent: all.Has("redirect_uri"), Verifier: all.Get("code_verifier"),
+			Code: all.Get("code"), RedirectURI: all.Get("redirect_uri"), RedirectURISent: all.Has("redirect_uri"), Verifier: all.Get("code_verifier"), Resources: meant,
 		})
 	case grantRefresh:
 		if all.Get("refresh_token") == "" {
 			return token.Response{}, federation.Fail(federation.InvalidRequest, "refresh_token is missing.")
 		}
-		return h.o.Issuer.Refresh(r.Context(), t, client, token.RefreshRequest{Token: all.Get("refresh_token"), Scope: all.Get("scope")},
+		return h.o.Issuer.Refresh(r.Context(), t, client, token.RefreshRequest{Token: all.Get("refresh_token"), Scope: all.Get("scope"), Resources: meant},
 			func(ctx context.Context, g federation.Grant, on token.Grounds) (federation.Grant, error) {
 				return h.renew(r.WithContext(ctx), client.Client(), g, on)
 			})

@@ -18,11 +18,13 @@ type accessRecord struct {
 	Grant   federation.Grant `json:"grant"`
 	Issued  time.Time        `json:"issued"`
 	Expires time.Time        `json:"expires"`
+	// JWT says that the token is one, named by its jti.
+	JWT bool `json:"jwt,omitempty"`
 }
 
 // access is a new access token of a grant that was let through.
 func (p Permit) access(now time.Time, l Lifetimes) accessRecord {
-	return accessRecord{Grant: p.grant, Issued: now, Expires: now.Add(l.Access)}
+	return accessRecord{Grant: p.aimed(), Issued: now, Expires: now.Add(l.Access), JWT: p.client.Tokens.JWT}
 }
 
 // Access is what an access token stands for.
@@ -31,39 +33,54 @@ type Access struct {
 	Issued, Expires time.Time
 	// Held is the session behind the token, empty for an offline grant.
 	Held session.Held
+	name recordName
 }
 
-// Inspect reads an access token (RFC 6750 §2) and notes the activity of its
-// session. The error is invalid_token for one that is unknown, expired,
-// revoked, another tenant's, or whose session is over.
+// Inspect reads an access token that is shown to ourselves (RFC 6750 §2), and
+// notes the activity of its session. The error is invalid_token for one that is
+// unknown, expired, revoked, another tenant's, meant for other resources than the
+// provider, or whose session is over.
 func (i *Issuer) Inspect(ctx context.Context, t federation.Tenant, token string) (Access, error) {
-	rec, held, err := i.inspect(ctx, t, token)
+	a, err := i.access(ctx, t, token)
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, session.ErrNotFound) {
 		return Access{}, badToken(err)
 	}
 	if err != nil {
 		return Access{}, err
 	}
-	if ended, err := i.outlived(ctx, t, rec.Grant); err != nil || ended {
-		if err == nil {
-			err = badToken(errors.New("its session was ended"))
-		}
+	if !a.Grant.For(t.Issuer, t.Issuer) {
+		return Access{}, federation.Fail(federation.InvalidToken, "The access token is meant for another resource.")
+	}
+	i.touch(ctx, t, a.Grant, a.Held)
+	return a, nil
+}
+
+// access reads an access token, whoever it is meant for.
+func (i *Issuer) access(ctx context.Context, t federation.Tenant, text string) (Access, error) {
+	name, err := i.named(ctx, t, text)
+	if err != nil {
 		return Access{}, err
 	}
-	i.touch(ctx, t, rec.Grant, held)
-	return Access{Grant: rec.Grant, Issued: rec.Issued, Expires: rec.Expires, Held: held}, nil
+	rec, held, err := i.inspect(ctx, t, name)
+	if err != nil {
+		return Access{}, err
+	}
+	ended, err := i.outlived(ctx, t, rec.Grant)
+	if err == nil && ended {
+		err = session.ErrNotFound
+	}
+	if err != nil {
+		return Access{}, err
+	}
+	return Access{Grant: rec.Grant, Issued: rec.Issued, Expires: rec.Expires, Held: held, name: name.recordName}, nil
 }
 
 // inspect reads token and session in one round trip: they are in one partition.
-func (i *Issuer) inspect(ctx context.Context, t federation.Tenant, token string) (rec accessRecord, held session.Held, err error) {
-	shown, ok := parseAccess(token)
-	if !ok || !t.Owns(shown.Place) {
-		return rec, held, store.ErrNotFound
-	}
-	keys := []store.Key{i.accesses.Key(shown.Place, shown.ID())}
-	if shown.sid != "" {
-		k, ok := i.o.Sessions.Key(t, shown.sid)
-		if !ok || k.Partition != shown.Place.Partition {
+func (i *Issuer) inspect(ctx context.Context, t federation.Tenant, name accessName) (rec accessRecord, held session.Held, err error) {
+	keys := []store.Key{i.accesses.Key(name.at, name.id)}
+	if name.sid != "" {
+		k, ok := i.o.Sessions.Key(t, name.sid)
+		if !ok || k.Partition != name.at.Partition {
 			return rec, held, store.ErrNotFound
 		}
 		keys = append(keys, k)
@@ -73,10 +90,10 @@ func (i *Issuer) inspect(ctx context.Context, t federation.Tenant, token string)
 		return rec, held, fmt.Errorf("read access token: %w", err)
 	}
 	row, err := i.accesses.Row(recs[0])
-	if err == nil && row.Value.Grant.Binding() != shown.sid {
-		err = store.ErrNotFound // somebody has put another sid to it
+	if err == nil && !row.Value.is(name) {
+		err = store.ErrNotFound
 	}
-	if err != nil || shown.sid == "" {
+	if err != nil || name.sid == "" {
 		return row.Value, held, err
 	}
 	held, err = i.o.Sessions.LiveRecord(ctx, t, recs[1])
@@ -84,6 +101,12 @@ func (i *Issuer) inspect(ctx context.Context, t federation.Tenant, token string)
 		err = session.ErrNotFound
 	}
 	return row.Value, held, err
+}
+
+// is says whether a text that leads to the record is its token: nobody has put
+// another sid to it, nor made a handle of a JWT's name or the other way round.
+func (a accessRecord) is(name accessName) bool {
+	return a.Grant.Binding() == name.sid && a.JWT == name.jwt
 }
 
 // accessToken is the text of an access token taken apart: its handle and, where
@@ -116,6 +139,9 @@ func parseAccess(s string) (a accessToken, ok bool) {
 // TenantOf is the slug of the tenant that an access token names, which may be
 // none of ours; not ok for any text that is no access token.
 func TenantOf(token string) (slug string, ok bool) {
+	if looksLikeJWT(token) {
+		return tenantOfJWT(token)
+	}
 	a, ok := parseAccess(token)
 	return a.Place.Tenant, ok
 }
@@ -123,12 +149,12 @@ func TenantOf(token string) (slug string, ok bool) {
 // readAccess reads the record of an access token; store.ErrNotFound for any
 // text that is none of this tenant.
 func (i *Issuer) readAccess(ctx context.Context, t federation.Tenant, token string) (store.Row[accessRecord], error) {
-	h, ok := parseAccess(token)
-	if !ok || !t.Owns(h.Place) {
-		return store.Row[accessRecord]{}, store.ErrNotFound
+	name, err := i.named(ctx, t, token)
+	if err != nil {
+		return store.Row[accessRecord]{}, err
 	}
-	row, err := i.accesses.Get(ctx, h.Place, h.ID())
-	if err == nil && row.Value.Grant.Binding() != h.sid {
+	row, err := i.accesses.Get(ctx, name.at, name.id)
+	if err == nil && !row.Value.is(name) {
 		return row, store.ErrNotFound
 	}
 	if err != nil && !errors.Is(err, store.ErrNotFound) {

@@ -33,6 +33,31 @@
 // An access token that ends with a session also names it: `<handle>.<sid>`. So
 // token and session are read at once, and userinfo costs one round trip.
 //
+// # JWT access tokens (RFC 9068)
+//
+// A client may have its access tokens as JWTs. Each has a record like every
+// other one, and its jti is that record's name, so userinfo, introspection and
+// revocation work for it, and it dies with its session, for the price of one
+// signature to verify and no read more. A resource server that reads it without
+// asking sees its expiry alone. The jti opens nothing: a JWT counts by its
+// signature and typ, and what is a JWT has no handle. JWTs have sid only where
+// they end with the session.
+//
+// What access tokens are meant for (RFC 8707) is part of the grant: none is the
+// provider itself. A code and a family keep all that was granted, an access token
+// what it was narrowed to; nothing is added at the token endpoint, and what the
+// file takes away counts at the next use. A token that is meant for other
+// resources is refused at the provider's own endpoints, or each of those servers
+// could read there what the user did not want it to know. A client that wants
+// both names the issuer too, which every client may.
+//
+// # Introspection (RFC 7662)
+//
+// What is said of an access token is what its JWT would say. Looking changes
+// nothing, except that it counts as activity where the asker may ask. Who may is
+// federation.Client.MayIntrospect; a refresh token is told of to its own client
+// only. All reasons to say no are one answer, after the same read.
+//
 // # Replay (RFC 6749 §4.1.2 and §10.4, RFC 9700 §4.14)
 //
 // A spent code stays as a tombstone, without the grant, for two minutes beyond its

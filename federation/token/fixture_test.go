@@ -277,6 +277,7 @@ func (h *house) signIn(g federation.Grant, b CodeBinding) (string, federation.Gr
 		}
 		g.Session = started.Session.ID
 		client := shop()
+		client.Tokens.Resources = g.Resources
 		client.ID, client.Scopes = g.Client, append(slices.Clone(g.Scopes), offlineAccess)
 		permit, err := AdmitCode(h.tenant, Applicant{Client: client, Type: grantCode, Grant: g, Person: who, Session: started.Session})
 		if err != nil {

@@ -34,6 +34,8 @@ func FuzzPresented(f *testing.F) {
 		ctx := t.Context()
 		_, err := h.issuer.Inspect(ctx, h.tenant, s)
 		expect(t, "inspect", s == out.AccessToken, err, federation.InvalidToken)
+		_, err = h.issuer.Look(ctx, h.tenant, s)
+		expect(t, "look", s == out.AccessToken || s == out.RefreshToken, err, federation.InvalidToken)
 		if s != spare {
 			_, err = h.issuer.Redeem(ctx, h.tenant, client, redemption(s))
 			expect(t, "redeem", false, err, federation.InvalidGrant)

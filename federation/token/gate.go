@@ -38,6 +38,9 @@ type Applicant struct {
 	// client may not have any longer are left out; else they are a refusal, since
 	// the claims of the grant have them in.
 	Renews bool
+	// Resources are those that a request at the token endpoint names (RFC 8707
+	// §2.2); none is all that were granted.
+	Resources []string
 }
 
 // Permit is a grant that the gate has let through. Nothing is issued without
@@ -45,6 +48,8 @@ type Applicant struct {
 type Permit struct {
 	client federation.Client
 	grant  federation.Grant
+	// target is whom its access token is meant for.
+	target []string
 }
 
 // Grant is what may be given.
@@ -84,6 +89,7 @@ func judge(t federation.Tenant, a Applicant, first bool) (Permit, refused) {
 	c, g := a.Client, a.Grant
 	kept := slices.DeleteFunc(slices.Clone(g.Scopes), func(s string) bool { return !slices.Contains(c.Scopes, s) })
 	g.Offline = g.Offline && slices.Contains(c.Scopes, offlineAccess)
+	meant, may := target(t, c, g, a.Resources)
 	switch {
 	case t.ID == "" || c.ID == "" || c.Tenant != t.ID || g.Tenant != t.ID || g.Client != c.ID:
 		return Permit{}, refused{federation.UnauthorizedClient, federation.InvalidGrant, "The grant is not this client's."}
@@ -93,6 +99,8 @@ func judge(t federation.Tenant, a Applicant, first bool) (Permit, refused) {
 		return Permit{}, refused{federation.AccessDenied, federation.InvalidGrant, "The client's users cannot come from that identity provider."}
 	case len(kept) < len(g.Scopes) && !a.Renews, len(kept) == 0:
 		return Permit{}, refused{federation.InvalidScope, federation.InvalidScope, "The client may not have these scopes any longer."}
+	case !may:
+		return Permit{}, refused{federation.InvalidTarget, federation.InvalidTarget, "The grant does not reach to that resource, or the client may not ask for it."}
 	case g.Person == "" || a.Person.ID != g.Person:
 		return Permit{}, refused{federation.LoginRequired, federation.InvalidGrant, "The account is no longer there."}
 	case a.Person.Blocked:
@@ -103,7 +111,7 @@ func judge(t federation.Tenant, a Applicant, first bool) (Permit, refused) {
 		return Permit{}, refused{federation.LoginRequired, federation.InvalidGrant, "The session that the grant comes from is over."}
 	}
 	g.Scopes = kept
-	return Permit{client: c, grant: g}, refused{}
+	return Permit{client: c, grant: g, target: meant}, refused{}
 }
 
 // renewed is the permit with claims made anew, and at most the scopes that are

@@ -131,8 +131,12 @@ func (i *Issuer) respond(ctx context.Context, t federation.Tenant, is issuance) 
 	l := i.o.Lifetimes()
 	grant := is.permit.grant
 	out := Response{
-		AccessToken: accessToken{is.access, grant.Binding()}.String(), TokenType: "Bearer", ExpiresIn: int(l.Access / time.Second),
+		TokenType: bearer, ExpiresIn: int(l.Access / time.Second),
 		RefreshToken: is.refresh, Scope: strings.Join(grant.Scopes, " "),
+	}
+	var err error
+	if out.AccessToken, err = i.accessText(ctx, t, is, l.Access); err != nil {
+		return Response{}, err
 	}
 	if !grant.Has("openid") {
 		return out, nil
@@ -142,7 +146,6 @@ func (i *Issuer) respond(ctx context.Context, t federation.Tenant, is issuance) 
 		alg = federation.RS256 // the default of OpenID Connect Dynamic Client Registration 1.0 §2
 	}
 	payload := idToken{issuer: t.Issuer, grant: grant, access: out.AccessToken, at: is.at, life: l.ID, again: is.again, alg: alg}.claims()
-	var err error
 	if out.IDToken, err = i.o.Keyring.Sign(ctx, t, alg, idTokenType, payload); err != nil {
 		return Response{}, fmt.Errorf("sign ID token: %w", err)
 	}

@@ -329,6 +329,15 @@ const maxJWT = 32 << 10
 // whether it has expired, is the caller's to judge. algs are those accepted,
 // all if none is given. ErrNotOurs for everything else.
 func (k *Keyring) Verify(ctx context.Context, t federation.Tenant, jwt string, algs ...federation.SigningAlg) ([]byte, error) {
+	return k.verify(ctx, t, jwt, func(typ any, given bool) bool { return !given || typ == idTokenType }, algs...)
+}
+
+// verifyAccess is Verify for JWT access tokens, which always say that they are.
+func (k *Keyring) verifyAccess(ctx context.Context, t federation.Tenant, jwt string) ([]byte, error) {
+	return k.verify(ctx, t, jwt, func(typ any, given bool) bool { return given && typ == accessTokenType })
+}
+
+func (k *Keyring) verify(ctx context.Context, t federation.Tenant, jwt string, accepts func(typ any, given bool) bool, algs ...federation.SigningAlg) ([]byte, error) {
 	accepted := []jose.SignatureAlgorithm{jose.RS256, jose.ES256, jose.PS256, jose.EdDSA}
 	if len(algs) > 0 {
 		accepted = accepted[:0]
@@ -344,7 +353,7 @@ func (k *Keyring) Verify(ctx context.Context, t federation.Tenant, jwt string, a
 		return nil, fmt.Errorf("%w: %w", ErrNotOurs, err)
 	}
 	head := jws.Signatures[0].Protected
-	if typ, given := head.ExtraHeaders[jose.HeaderType]; given && typ != idTokenType {
+	if typ, given := head.ExtraHeaders[jose.HeaderType]; !accepts(typ, given) {
 		return nil, fmt.Errorf("%w: its type is %q", ErrNotOurs, typ)
 	}
 	signer, err := k.find(ctx, t, head.KeyID)

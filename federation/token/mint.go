@@ -36,28 +36,11 @@ type idToken struct {
 // carries no nonce and the time of the original authentication (§12.2).
 func (i idToken) claims() claims.Set {
 	g := i.grant
-	minted := claims.Set{
-		"iss": i.issuer,
-		"sub": g.Subject,
-		"aud": g.Client,
-		"iat": seconds(i.at),
-		"exp": seconds(i.at.Add(i.life)),
-	}
-	if !g.AuthTime.IsZero() {
-		minted["auth_time"] = seconds(g.AuthTime)
-	}
+	minted := authentication(g)
+	minted["iss"], minted["sub"], minted["aud"] = i.issuer, g.Subject, g.Client
+	minted["iat"], minted["exp"] = seconds(i.at), seconds(i.at.Add(i.life))
 	if g.Nonce != "" && !i.again {
 		minted["nonce"] = g.Nonce
-	}
-	if g.ACR != "" {
-		minted["acr"] = g.ACR
-	}
-	if len(g.AMR) > 0 {
-		amr := make([]any, len(g.AMR))
-		for n, method := range g.AMR {
-			amr[n] = method
-		}
-		minted["amr"] = amr
 	}
 	if g.Session != "" {
 		minted["sid"] = g.Session

@@ -20,6 +20,8 @@ type Redemption struct {
 	RedirectURI     string
 	RedirectURISent bool
 	Verifier        string
+	// Resources narrow what the access token is meant for (RFC 8707 §2.2).
+	Resources []string
 }
 
 // spender is one attempt to redeem: all that it would bring into being was
@@ -76,7 +78,7 @@ func (i *Issuer) spend(ctx context.Context, t federation.Tenant, s *spender) err
 		return err
 	}
 	if row.Value.Spent == nil {
-		permit, held, _, err := i.admit(ctx, t, Applicant{Client: s.client, Type: grantCode, Grant: *row.Value.Grant})
+		permit, held, _, err := i.admit(ctx, t, Applicant{Client: s.client, Type: grantCode, Grant: *row.Value.Grant, Resources: s.asked.Resources})
 		if err != nil {
 			return err
 		}

@@ -19,6 +19,8 @@ type RefreshRequest struct {
 	Token string
 	// Scope narrows the access token; empty is all that was granted.
 	Scope string
+	// Resources narrow what it is meant for (RFC 8707 §2.2).
+	Resources []string
 }
 
 // Renew derives a grant's claims anew. g has the scopes asked for and the
@@ -45,7 +47,7 @@ func (i *Issuer) Refresh(ctx context.Context, t federation.Tenant, c VerifiedCli
 	if err != nil {
 		return Response{}, err
 	}
-	permit, held, person, err := i.admit(ctx, t, Applicant{Client: client, Type: grantRefresh, Grant: grant, Renews: true})
+	permit, held, person, err := i.admit(ctx, t, Applicant{Client: client, Type: grantRefresh, Grant: grant, Renews: true, Resources: r.Resources})
 	if err != nil {
 		return Response{}, err
 	}
