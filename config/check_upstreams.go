@@ -27,7 +27,7 @@ func (c *checker) upstream(i int, u Upstream) {
 		for _, key := range append(endpoints, "scopes") {
 			need(key, " with type: oauth2")
 		}
-		alone("type: oidc", "par", "end_session")
+		alone("type: oidc", "par", "end_session", "backchannel_logout", "frontchannel_logout")
 		if len(u.ACR.Map) > 0 || u.ACR.PassUnknown || len(u.AMR) > 0 {
 			c.fault(path("acr"), "may only have a default with type: oauth2, which says nothing of how users authenticated")
 		}

@@ -60,9 +60,9 @@ type Upstream struct {
 	Directory Directory `yaml:"directory"`
 	// Where its users set a new password; linked from password reset mails.
 	PasswordResetURL string `yaml:"password_reset_url" validate:"omitempty,weburl"`
-	// Whether its logout tokens are taken, at `/backchannel_logout/{id}` (OpenID Connect Back-Channel Logout 1.0): they end the sessions that they name. Register the address there.
+	// With `type: oidc`: whether its logout tokens are taken, at `/backchannel_logout/{id}` (OpenID Connect Back-Channel Logout 1.0): they end the sessions that they name. Register the address there.
 	BackchannelLogout bool `yaml:"backchannel_logout" default:"true"`
-	// Whether it may sign users out by a page of ours in a frame, at `/frontchannel_logout/{id}` (OpenID Connect Front-Channel Logout 1.0). Register the address there, with the session required.
+	// With `type: oidc`: whether it may sign users out by a page of ours in a frame, at `/frontchannel_logout/{id}` (OpenID Connect Front-Channel Logout 1.0). Register the address there, with the session required.
 	FrontchannelLogout bool `yaml:"frontchannel_logout" default:"true"`
 }
 

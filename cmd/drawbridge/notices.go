@@ -25,9 +25,10 @@ func (a *App) noticeReceiver(sealer *store.Sealer) (*notice.Receiver, error) {
 	})
 }
 
-// heard reads the logout tokens of an upstream, or is nil where they are not wanted.
+// heard reads the logout tokens of an upstream, or is nil where they are not
+// wanted, or the protocol has none.
 func heard(u config.Upstream, c connector) func(context.Context, string, time.Time) (federation.LogoutNotice, error) {
-	if !u.BackchannelLogout {
+	if !u.BackchannelLogout || c.plain != nil {
 		return nil
 	}
 	return c.oidc.ReadLogout
@@ -44,10 +45,10 @@ func printLogouts(w io.Writer, cfg config.Config, issuers map[string]string) {
 		fmt.Fprintf(w, "  %s: %s (%s)\n", upstream, address, what)
 	}
 	for _, u := range cfg.Upstreams {
-		if u.BackchannelLogout {
+		if u.BackchannelLogout && u.Type == "oidc" {
 			line(u.ID, "backchannel_logout_uri", at(issuers[u.Tenant], "backchannel_logout", u.ID))
 		}
-		if u.FrontchannelLogout {
+		if u.FrontchannelLogout && u.Type == "oidc" {
 			line(u.ID, "frontchannel_logout_uri, session required", at(issuers[u.Tenant], "frontchannel_logout", u.ID))
 		}
 	}

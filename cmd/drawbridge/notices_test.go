@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -67,13 +68,22 @@ func TestAnUpstreamSignsOutAtAnyNode(t *testing.T) {
 func TestAnUpstreamThatMayNotSignOut(t *testing.T) {
 	t.Parallel()
 	idp := upstreamtest.New(t)
-	app := start(t, strings.Replace(file(t, idp.URL, ""), "domains: [corp.example]", "backchannel_logout: false, frontchannel_logout: false", 1))
-	if status := signOut(t, idp, app, nil); status != http.StatusNotFound {
-		t.Errorf("by back channel: %d", status)
-	}
-	frame := "http://" + app.PublicAddr() + "/frontchannel_logout/corp?" + url.Values{"iss": {idp.URL}, "sid": {"s"}}.Encode()
-	if status, _ := get(t, frame); status != http.StatusNotFound {
-		t.Errorf("by front channel: %d", status)
+	for name, with := range map[string]string{
+		"switched off":      "backchannel_logout: false, frontchannel_logout: false",
+		"of plain OAuth2.0": fmt.Sprintf("authorization_endpoint: %[1]s/authorize, token_endpoint: %[1]s/token, userinfo_endpoint: %[1]s/userinfo, scopes: [user]", idp.URL),
+	} {
+		text := strings.Replace(file(t, idp.URL, ""), "domains: [corp.example]", with, 1)
+		if strings.Contains(with, "scopes") {
+			text = strings.Replace(text, "type: oidc", "type: oauth2", 1)
+		}
+		app := start(t, text)
+		if status := signOut(t, idp, app, nil); status != http.StatusNotFound {
+			t.Errorf("%s, by back channel: %d", name, status)
+		}
+		frame := "http://" + app.PublicAddr() + "/frontchannel_logout/corp?" + url.Values{"iss": {idp.URL}, "sid": {"s"}}.Encode()
+		if status, _ := get(t, frame); status != http.StatusNotFound {
+			t.Errorf("%s, by front channel: %d", name, status)
+		}
 	}
 }
 

@@ -132,7 +132,7 @@ func (b *builder) upstreams(cfg config.Config, r, before *revision) ([]federatio
 			ID: u.ID, Tenant: u.Tenant, Name: u.Name, Issuer: c.issuer(), Connector: c.speaks(), Domains: u.Domains,
 			TrustAnyEmail: u.TrustEmail == "any", Subject: federation.SubjectMode(u.Subject),
 			CustomerFrom: u.User.Customer, EmailFrom: u.User.Email, PasswordResetURL: u.PasswordResetURL, EndSessionURL: followed(u, c),
-			ReadLogout: heard(u, c), FrontChannelLogout: u.FrontchannelLogout,
+			ReadLogout: heard(u, c), FrontChannelLogout: u.FrontchannelLogout && c.plain == nil,
 		})
 	}
 	return all, wrong

@@ -154,7 +154,7 @@ func (r *Receiver) carryOut(ctx context.Context, t federation.Tenant, u federati
 		return "", 0, err
 	}
 	who := ""
-	if n.SID == "" {
+	if n.Subject != "" {
 		p, err := r.o.Persons.ByAlias(ctx, t, u.ID, n.Subject)
 		if err != nil && !errors.Is(err, person.ErrNotFound) {
 			return "", 0, fmt.Errorf("find person: %w", err)

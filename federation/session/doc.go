@@ -28,7 +28,7 @@
 // Each login that has a sid of the upstream's has an entry in an index, written
 // and removed in the commits of its session: {session, index by person, index by
 // upstream, due time, SessionBegan}. Sessions that began before there was such an
-// index are found by their person alone.
+// index are found by their person alone, where a notice says whom it is about.
 //
 // A notice of the upstream that a login is over is written down first, for ten
 // minutes, under what it names (Bar); then the sessions that it names are ended

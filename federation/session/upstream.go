@@ -149,8 +149,8 @@ func (m *Manager) Bar(ctx context.Context, t federation.Tenant, n federation.Log
 
 // EndNamed ends with Destroy, as EndAll does, the sessions with a login that a
 // notice names, and says how many it ended. The whole session ends, whatever
-// other logins it has. Person is whose sessions they are where the notice has no
-// sid; without either none are.
+// other logins it has. Person is whose sessions are looked at, beside those that
+// the index knows by the notice's sid; empty is nobody.
 func (m *Manager) EndNamed(ctx context.Context, t federation.Tenant, n federation.LogoutNotice, person string, req federation.Request) (int, error) {
 	var count atomic.Int64
 	end := func(ctx context.Context, sid string) error {
@@ -168,23 +168,29 @@ func (m *Manager) EndNamed(ctx context.Context, t federation.Tenant, n federatio
 		}
 		return err
 	}
-	var err error
-	if n.SID != "" {
-		err = m.everywhere(ctx, t, func(ctx context.Context, at store.Place) error { return m.eachNamed(ctx, at, n, end) })
-	} else {
-		for sids, failed := range m.ofPerson(ctx, t, person, "", page) {
-			if err = failed; err == nil {
-				err = each(ctx, sids, end)
-			}
-			if err != nil {
-				break
-			}
-		}
-	}
+	err := m.candidates(ctx, t, n, person, end)
 	if err != nil {
 		err = fmt.Errorf("end sessions of upstream %s: %w", n.Upstream, err)
 	}
 	return int(count.Load()), err
+}
+
+// candidates finds the sessions that a notice may name, some of them twice.
+func (m *Manager) candidates(ctx context.Context, t federation.Tenant, n federation.LogoutNotice, person string, do func(context.Context, string) error) error {
+	if n.SID != "" {
+		if err := m.everywhere(ctx, t, func(ctx context.Context, at store.Place) error { return m.eachNamed(ctx, at, n, do) }); err != nil {
+			return err
+		}
+	}
+	for sids, err := range m.ofPerson(ctx, t, person, "", page) {
+		if err != nil {
+			return err
+		}
+		if err := each(ctx, sids, do); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // eachNamed finds the sessions of one place by the upstream's sid.

@@ -166,6 +166,21 @@ func TestAnOlderNoticeMakesNoNewerOneForgotten(t *testing.T) {
 	}
 }
 
+// TestWhatIsNotInTheIndex is found by its person, as sessions are that began
+// before there was one.
+func TestWhatIsNotInTheIndex(t *testing.T) {
+	h := open(t)
+	l := h.login("ada", "s1")
+	st := h.begin("ada", with(l))
+	id, _ := upstreamIndex(l, st.Session.ID)
+	if _, err := h.eng.Commit(t.Context(), h.upstreams.Drop(h.org.Place, id)); err != nil {
+		t.Fatal(err)
+	}
+	if h.tell(h.notice("", "s1"), "") != 0 || h.tell(h.notice("ada", "s2"), "ada") != 0 || h.tell(h.notice("ada", "s1"), "ada") != 1 {
+		t.Error("not found by the person, or by another session's sid")
+	}
+}
+
 // TestTheIndexFollowsALogin when the user signs in anew in one browser.
 func TestTheIndexFollowsALogin(t *testing.T) {
 	spreads(t, func(t *testing.T, h *house) {
