@@ -168,6 +168,10 @@ type Session struct {
 	IdleTimeout time.Duration `yaml:"idle_timeout" default:"30m" validate:"min=1s,max=8760h"`
 	// Every session ends after this time.
 	MaxLifetime time.Duration `yaml:"max_lifetime" default:"8h" validate:"min=1s,max=8760h"`
+	// How many sessions a user may have at once, 1 to 1000; 0 is any number.
+	MaxPerPerson int `yaml:"max_per_person" otherwise:"any number" validate:"omitempty,min=1,max=1000"`
+	// What happens when one more begins: the oldest ends (DESTROY), or the sign-in is refused with `access_denied`.
+	OnQuota string `yaml:"on_quota" default:"end_oldest" validate:"oneof=end_oldest refuse"`
 	// While the store does not answer, activity cannot be written down. `grace` gives sessions the time back that they were idle for only because of that; `expire` does not.
 	StoreOutage string `yaml:"store_outage" default:"grace" validate:"oneof=grace expire"`
 }

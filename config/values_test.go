@@ -28,7 +28,7 @@ func TestDefaultsAreFilledIn(t *testing.T) {
 		Keys:    config.Keys{RotateEvery: 90 * 24 * time.Hour, Overlap: 7 * 24 * time.Hour},
 		Tenants: []config.Tenant{{ID: "default", Name: "default", Issuer: "https://op.example.org"}},
 		Pages:   config.Pages{DefaultLocale: "en"},
-		Session: config.Session{IdleTimeout: 30 * time.Minute, MaxLifetime: 8 * time.Hour, StoreOutage: "grace"},
+		Session: config.Session{IdleTimeout: 30 * time.Minute, MaxLifetime: 8 * time.Hour, OnQuota: "end_oldest", StoreOutage: "grace"},
 		Log:     config.Log{Level: "info", Format: "json"},
 	}
 	for i := range reflect.TypeFor[config.Config]().NumField() {

@@ -158,7 +158,8 @@ func (r *revision) webhook(tenant, id string) (*sessionhooks.Compiled, bool) {
 
 // policy is a tenant's rules for sessions that begin now.
 func (r *revision) policy() session.Policy {
-	return session.Policy{Idle: r.cfg.Session.IdleTimeout, Max: r.cfg.Session.MaxLifetime, Webhooks: r.pin}
+	return session.Policy{Idle: r.cfg.Session.IdleTimeout, Max: r.cfg.Session.MaxLifetime, Webhooks: r.pin,
+		MaxPerPerson: r.cfg.Session.MaxPerPerson, RefuseMore: r.cfg.Session.OnQuota == "refuse"}
 }
 
 // pin names the webhooks that a session will tell of its end.

@@ -130,7 +130,9 @@ func (h *house) build(s *setup) {
 	must(h.t, err)
 	h.sessions, err = session.New(session.Options{
 		Engine: h.engine, Layout: h.over, Plan: federation.Planners(plan, token.NoteEnds(h.engine, h.endsOffline, h.lifetimes)), Log: log, People: h.persons.All,
-		Policy: func(federation.Tenant) session.Policy { return session.Policy{Idle: idle, Max: most} },
+		Policy: func(federation.Tenant) session.Policy {
+			return session.Policy{Idle: idle, Max: most, MaxPerPerson: s.quota, RefuseMore: s.refuse}
+		},
 	})
 	must(h.t, err)
 	h.minter, err = token.New(token.Options{
@@ -231,6 +233,9 @@ type setup struct {
 	two, tls bool
 	// over is what the tenants are spread over; zero is not at all.
 	over store.Layout
+	// quota is how many sessions a person may have, refuse what becomes of one more.
+	quota  int
+	refuse bool
 	// late adds a tenant whose keys nobody has made yet.
 	late   bool
 	change func(*federation.Client)

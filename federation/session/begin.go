@@ -43,6 +43,8 @@ type Started struct {
 
 	tenant federation.Tenant
 	ended  *ended
+	// evicted are the sessions that end because the person has too many.
+	evicted []ended
 }
 
 // PlanBegin is a session's part of a sign-in's commit. It reads anew and has no
@@ -94,6 +96,11 @@ func (m *Manager) PlanBegin(ctx context.Context, t federation.Tenant, b Begin) (
 		}
 		st.ended = &ended{session: old.Value, cause: e.cause}
 	}
+	surplus, evicted, err := m.quota(ctx, t, s, b, now)
+	if err != nil {
+		return Started{}, nil, err
+	}
+	ops, st.evicted = append(ops, surplus...), evicted
 	if hooks := m.o.Policy(t).Webhooks; hooks != nil {
 		s.Webhooks = union(s.Webhooks, hooks(s))
 	}
@@ -113,6 +120,9 @@ func (m *Manager) PlanBegin(ctx context.Context, t federation.Tenant, b Begin) (
 func (m *Manager) Committed(s Started) {
 	if s.ended != nil {
 		m.observeEnd(s.tenant, *s.ended)
+	}
+	for _, e := range s.evicted {
+		m.observeEnd(s.tenant, e)
 	}
 	if m.o.Observe.Began != nil {
 		m.o.Observe.Began(s.tenant, s.Session)

@@ -38,6 +38,14 @@
 // its person lives. A session ends whole, whichever of its logins is over: what is
 // left of it is for the user to begin anew.
 //
+// # How many
+//
+// A person may have as many sessions at once as the policy says. One too many
+// makes the oldest end with Destroy, in the commit of the beginning, or is refused
+// with access_denied; an upgrade is none more. Sessions are counted while the
+// commit is planned: that two beginnings do not both take the last place is proven
+// by the write of the person that each sign-in makes beside it.
+//
 // # Spread tenants
 //
 // Where a tenant is spread by person, a session lives in its person's partition:

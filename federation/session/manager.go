@@ -20,6 +20,10 @@ type Policy struct {
 	// Idle is how long a session lives without activity, Max how long at most.
 	// Sessions keep what they began with.
 	Idle, Max time.Duration
+	// MaxPerPerson is how many sessions a person may have at once; 0 is any number.
+	// Where one more begins the oldest end, or, with RefuseMore, it is refused.
+	MaxPerPerson int
+	RefuseMore   bool
 	// Webhooks names the session webhooks to pin on a session that begins; nil
 	// is none.
 	Webhooks func(federation.Session) []string
