@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/drawbridge-id/drawbridge/federation"
@@ -94,6 +96,25 @@ func (h *Handler) endAt(r *http.Request, l leg, handle string) (string, error) {
 		l.Hint = ""
 	}
 	return u.EndSessionURL(ctx, l.Hint, t.URL("/end_session/return"), handle)
+}
+
+// afterSignOut is where the form that signs a user out may lead to, as source
+// expressions: browsers hold every redirect after a form to them. Of an upstream
+// it is the scheme: at which of its addresses a session ends, and where it leads
+// from there, is not known before it is asked.
+func (h *Handler) afterSignOut(t federation.Tenant, bye goodbye, s federation.Session) string {
+	var all []string
+	if to := formTarget(bye.To); to != "" {
+		all = append(all, to)
+	}
+	for _, l := range s.Logins {
+		u, known := h.o.Registry().Upstream(t.ID, l.Upstream)
+		scheme, _, _ := strings.Cut(u.Issuer, ":")
+		if known && u.EndSessionURL != nil && !slices.Contains(all, scheme+":") {
+			all = append(all, scheme+":")
+		}
+	}
+	return strings.Join(all, " ")
 }
 
 // carryDeparture puts what is left into the browser; where that is too much,

@@ -172,6 +172,37 @@ func TestUpstreamsAreSignedOutOf(t *testing.T) {
 	}
 }
 
+// TestTheQuestionLetsTheFormGoOn: a browser follows no redirect after a form
+// that the page's policy does not name.
+func TestTheQuestionLetsTheFormGoOn(t *testing.T) {
+	var calls []ended
+	for name, tc := range map[string]struct {
+		change []func(*setup)
+		want   string
+	}{
+		"left alone": {nil, "form-action 'self' https://shop.example;"}, "followed": {[]func(*setup){following(&calls)}, "form-action 'self' https://shop.example http:;"},
+	} {
+		h := open(t, tc.change...)
+		shop, b := h.party("default", "shop"), h.browser()
+		got := shop.signIn(b)
+		l := b.get(shop.bye("client_id", "shop", "post_logout_redirect_uri", bye)).shows(t, "logout", 200)
+		if policy := l.header.Get("Content-Security-Policy"); !strings.Contains(policy, tc.want) {
+			t.Errorf("%s: %s", name, policy)
+		}
+		if l = b.press(l, "sign-out"); l.url.String() != bye {
+			t.Errorf("%s: at %s", name, l.url)
+		}
+		shop.out(b, got)
+		got = shop.signIn(b)
+		me := b.get(h.URL + "/me")
+		if policy := me.header.Get("Content-Security-Policy"); strings.Contains(policy, " http:;") != (tc.change != nil) {
+			t.Errorf("%s: %s", name, policy)
+		}
+		b.press(me, "sign-out").shows(t, "signed-out", 200)
+		shop.out(b, got)
+	}
+}
+
 // TestSeveralUpstreamsAreSignedOutOf one after the other; one that cannot say how
 // is passed over, and a token that is too long for the way is left out.
 func TestSeveralUpstreamsAreSignedOutOf(t *testing.T) {

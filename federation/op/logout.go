@@ -150,7 +150,7 @@ func (h *Handler) askLogout(w http.ResponseWriter, r *http.Request, bye goodbye,
 		return err
 	}
 	p := page.Logout{Client: title(client), Account: h.account(r, s.Person), Action: base(tenantOf(r)) + "/end_session/confirm", Proof: proof}
-	h.show(w, r, http.StatusOK, client, bye.Locales, p, formTarget(bye.To))
+	h.show(w, r, http.StatusOK, client, bye.Locales, p, h.afterSignOut(tenantOf(r), bye, s))
 	return nil
 }
 

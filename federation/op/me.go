@@ -36,7 +36,7 @@ func (h *Handler) me(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	h.show(w, r, http.StatusOK, federation.Client{}, locales(r), p, "")
+	h.show(w, r, http.StatusOK, federation.Client{}, locales(r), p, h.afterSignOut(tenantOf(r), goodbye{}, held.Session))
 	return nil
 }
 

@@ -10,7 +10,7 @@ import (
 // TestALogoutReachesEverybody signs out in Chromium: the relying parties hear of it in frames and by logout tokens,
 // which another implementation verifies, the foreign provider's session ends too, and the user comes back.
 func TestALogoutReachesEverybody(t *testing.T) {
-	at, other := freeAddr(t), freeAddr(t)
+	at, other, third := freeAddr(t), freeAddr(t), freeAddr(t)
 	told := func(addr string) map[string]any {
 		return map[string]any{"backchannel_logout_uri": "http://" + addr + "/backchannel", "frontchannel_logout_uri": "http://" + addr + "/frontchannel"}
 	}
@@ -21,9 +21,9 @@ func TestALogoutReachesEverybody(t *testing.T) {
 	file := w.settings(t)
 	corp, _ := file["upstreams"].([]any)[0].(map[string]any)
 	delete(corp, "end_session")
-	file["clients"] = []any{clientOf("first", at, told(at)), clientOf("second", other, told(other))}
+	file["clients"] = []any{clientOf("first", at, told(at)), clientOf("second", other, told(other)), clientOf("plain", third, nil)}
 	w.serve(t, file.text(t))
-	first, second := w.party(t, "first", at, nil), w.party(t, "second", other, nil)
+	first, second, plain := w.party(t, "first", at, nil), w.party(t, "second", other, nil), w.party(t, "plain", third, nil)
 	browse(t, []step{
 		{Visit: first.url + "/", Name: "foreign-login", at: w.provider.url, status: 200, says: "Sign in at the provider"},
 		{Fill: "input[name=login]", Value: "alice"},
@@ -31,7 +31,12 @@ func TestALogoutReachesEverybody(t *testing.T) {
 		{Visit: second.url + "/", Name: "signed-in-at-another", at: second.url + "/callback", status: 200, says: "alice@corp.example"},
 		{Visit: first.url + "/logout", Until: w.provider.url, Name: "foreign-logout", at: w.provider.url, status: 200, says: "Sign out?"},
 		{Follow: "button", Name: "back-at-the-party", at: first.url + "/signed-out", status: 200, says: `"state_matches": true`},
-		{Visit: first.url + "/", Name: "foreign-login-again", at: w.provider.url, status: 200, says: "Sign in at the provider"},
+		{Visit: plain.url + "/", Name: "foreign-login-again", at: w.provider.url, status: 200, says: "Sign in at the provider"},
+		{Fill: "input[name=login]", Value: "alice"},
+		{Follow: "form button", Name: "signed-in-again", at: plain.url + "/callback", status: 200, says: "alice@corp.example"},
+		{Visit: w.bridge.publicURL + "/end_session", Name: "question", at: w.bridge.publicURL, status: 200, says: "Sign out?"},
+		{Follow: "#sign-out", Name: "foreign-logout-again", at: w.provider.url, status: 200, says: "Sign out?"},
+		{Follow: "button", Name: "signed-out", at: w.bridge.publicURL + "/end_session/return", status: 200, says: "You are signed out"},
 	})
 	for _, party := range []*program{first, second} {
 		var heard struct {
