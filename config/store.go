@@ -10,7 +10,7 @@ import (
 type Store struct {
 	// The storage engine: `bolt` (one file, one machine, no server) or `redis` (Redis or Valkey, for several nodes).
 	Engine string `yaml:"engine" default:"bolt" validate:"oneof=bolt redis"`
-	// bolt: the database file; its folder is created. Relative to the working directory.
+	// bolt: the database file; its folder is created. Relative to the working directory. While the server runs, and after a crash, two write-ahead files (.wal, .wal2) stand beside it and belong to it.
 	Path string `yaml:"path" default:"data/drawbridge.db" validate:"required"`
 	// The number of partitions that a new store is created with. It never changes afterwards. A store that may move from bolt to several nodes one day begins with 16.
 	Partitions int `yaml:"partitions" otherwise:"1 for bolt, 16 for redis; an existing store's own number" validate:"min=0,max=1024"`

@@ -381,6 +381,48 @@ func TestPowerLoss(t *testing.T) {
 	}
 }
 
+// TestLeftoversAreRemoved: a crash after everything was taken over, and before the
+// files were removed, is no hindrance. Files with one commit more are.
+func TestLeftoversAreRemoved(t *testing.T) {
+	path, ends := crashed(t, 5)
+	for name, c := range map[string]struct {
+		wal   func(b []byte) []byte
+		opens bool
+	}{
+		"all of it":           {wal: func(b []byte) []byte { return b }, opens: true},
+		"and a torn one":      {wal: func(b []byte) []byte { clear(b[ends[4]-3:]); return b }, opens: true},
+		"and a whole one":     {wal: func(b []byte) []byte { return b }},
+		"and two, one broken": {wal: func(b []byte) []byte { b[ends[3]-3] ^= 1; return b }},
+	} {
+		// What is taken over is the file at commit 5, 4, 4 and 3.
+		folded := map[string]int{"all of it": 5, "and a torn one": 4, "and a whole one": 4, "and two, one broken": 3}[name]
+		other := altered(t, path, func(b []byte) []byte { clear(b[ends[folded-1]:]); return b })
+		if n := found(t, other, false); n != folded {
+			t.Fatalf("commit %d of %d", n, folded)
+		}
+		b, err := os.ReadFile(path + ".wal")
+		if err == nil {
+			err = os.WriteFile(other+".wal", c.wal(b), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !c.opens {
+			if e, err := Open(Options{Path: other, Now: time.Now}); err == nil {
+				_ = e.Close()
+				t.Errorf("%s: is opened", name)
+			}
+			continue
+		}
+		if n := found(t, other, false); n != folded {
+			t.Errorf("%s: commit %d of %d", name, n, folded)
+		}
+		if left, _ := filepath.Glob(other + ".wal*"); len(left) > 0 {
+			t.Errorf("%s: %v are left", name, left)
+		}
+	}
+}
+
 // TestOlderBinariesRefuseWhatTheyDoNotSee: they know schema 1. It is 2 while there
 // may be commits beside the file, and 1 again after a clean end.
 func TestOlderBinariesRefuseWhatTheyDoNotSee(t *testing.T) {

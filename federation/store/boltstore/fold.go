@@ -40,8 +40,16 @@ func (e *Engine) foldIfDue() {
 		return
 	}
 	aged := e.ripe && (e.weight > 0 || e.fold != nil)
-	if !e.running && (aged || e.weight >= foldWeight && e.fold == nil || len(e.wanted) > 0) {
+	if e.running || !aged && (e.weight < foldWeight || e.fold != nil) && len(e.wanted) == 0 {
+		return
+	}
+	if !e.wal.astray() {
 		e.startFold()
+		return
+	}
+	// What has failed in it is tried again in time, as any other fold.
+	if err := e.park(); err != nil {
+		e.disappoint(err)
 	}
 }
 

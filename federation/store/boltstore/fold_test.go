@@ -288,6 +288,23 @@ func TestWriteAheadFilesThatCannotBeMade(t *testing.T) {
 	}
 }
 
+// TestRemovedFilesAreMadeAnew: what somebody takes away while the store is open is
+// back with the first commit after the next fold, and no commit is lost of that.
+func TestRemovedFilesAreMadeAnew(t *testing.T) {
+	e := openEngine(t, func(o *Options) { o.FoldEvery = time.Hour })
+	h := &history{e: e}
+	for i, file := range Files(e.o.Path)[1:] {
+		if err := errors.Join(h.next(t), os.Remove(file), h.next(t), e.settled(t.Context()), h.next(t)); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "crashed.db")
+		snapshot(t, e.o.Path, path)
+		if n := found(t, path, false); n != 3*(i+1) {
+			t.Errorf("commit %d of %d is there", n, 3*(i+1))
+		}
+	}
+}
+
 // TestCopiesAreWhole: a backup is one file, at what was committed before it began;
 // a crashed store that is only read cannot be copied as it is, and says so.
 func TestCopiesAreWhole(t *testing.T) {

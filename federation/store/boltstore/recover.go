@@ -82,15 +82,15 @@ func (e *Engine) removeSegments() error {
 // removed, or just made, when the process ended. Others are left alone, and the
 // database is not opened beside them: what they hold may be missing in it.
 func (e *Engine) dropLeftovers(m mark, segments [][]byte) error {
+	unknown, err := collect(segments, m.run, m.folded)
+	known := err == nil && len(unknown) == 0
 	for _, s := range segments {
-		seq, ours := frameAt(s, m.run)
-		if _, _, whole := cutFrame(s, m.run); ours && (seq <= m.folded || !whole && seq == m.folded+1) {
-			continue
-		}
-		if len(bytes.Trim(s, "\x00")) > 0 {
-			return fmt.Errorf("beside it are %s.wal and .wal2, with commits of another store or of another time of this one: put them to the file they belong to, or move them away: %w",
-				e.o.Path, errDamaged)
-		}
+		_, ours := frameAt(s, m.run)
+		known = known && (ours || len(bytes.Trim(s, "\x00")) == 0)
+	}
+	if !known {
+		return fmt.Errorf("beside it are %s.wal and .wal2, with commits of another store or of another time of this one: put them to the file they belong to, or move them away: %w",
+			e.o.Path, errDamaged)
 	}
 	if e.o.ReadOnly || len(segments) == 0 {
 		return nil

@@ -125,6 +125,23 @@ func (w *wal) grow(f *os.File, end int64) {
 	w.size[w.active] = end
 }
 
+// astray says that somebody has removed or replaced a file, so that a crash would
+// lose what is written to it. The next commit makes both anew, once all that they
+// have is folded.
+func (w *wal) astray() bool {
+	for i, f := range w.files {
+		if f == nil {
+			continue
+		}
+		opened, err1 := f.Stat()
+		now, err2 := os.Stat(Files(w.path)[i+1])
+		if err1 != nil || err2 != nil || !os.SameFile(opened, now) {
+			return true
+		}
+	}
+	return false
+}
+
 // rotate goes on in the other file, of which nothing is needed any more.
 func (w *wal) rotate() {
 	w.active, w.at = 1-w.active, 0
