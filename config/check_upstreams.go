@@ -56,6 +56,16 @@ func (c *checker) upstream(i int, u Upstream) {
 			c.fault(path("authorization_params."+name), "is set by the protocol, or would change what an answer means")
 		}
 	}
+	f := u.Freshness
+	if f.Check != "after" {
+		alone("freshness.check: after", "freshness.after")
+	}
+	if f.Check == "never" {
+		alone("a freshness.check that asks", "freshness.unreachable", "freshness.nothing_to_check")
+	}
+	if f.Unreachable != "allow_for" {
+		alone("freshness.unreachable: allow_for", "freshness.allow_for")
+	}
 	c.words(path("acr.map"), u.ACR.Map)
 	c.words(path("amr"), u.AMR)
 }

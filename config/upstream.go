@@ -1,5 +1,7 @@
 package config
 
+import "time"
+
 // Upstream is one external identity provider.
 type Upstream struct {
 	// The name in callback URLs and references, `^[0-9a-z-]+$`. Users belong to it: renaming it makes them strangers.
@@ -54,6 +56,8 @@ type Upstream struct {
 	Subject string `yaml:"subject" default:"own" validate:"oneof=own upstream"`
 	// Which of its claims make a user's customer number and e-mail address.
 	User UserSources `yaml:"user"`
+	// Whether it is asked about its users again when clients refresh.
+	Freshness Freshness `yaml:"freshness"`
 	// What signing out here does to the user's session there: `follow` sends the browser to its end_session_endpoint, if it has one, and on from there; `leave` leaves it alone. Register <issuer>/end_session/return with it as a post-logout redirect URI.
 	EndSession string `yaml:"end_session" default:"follow" validate:"oneof=follow leave"`
 	// Who answers the Users contract for its users.
@@ -64,6 +68,20 @@ type Upstream struct {
 	BackchannelLogout bool `yaml:"backchannel_logout" default:"true"`
 	// With `type: oidc`: whether it may sign users out by a page of ours in a frame, at `/frontchannel_logout/{id}` (OpenID Connect Front-Channel Logout 1.0). Register the address there, with the session required.
 	FrontchannelLogout bool `yaml:"frontchannel_logout" default:"true"`
+}
+
+// Freshness says whether an upstream is asked again about a user who is away.
+type Freshness struct {
+	// Ask at every refresh, at those after its last answer has become so old, or never. It is asked with its refresh token (which it gives for a scope such as `offline_access`), or with an access token that is still good.
+	Check string `yaml:"check" default:"never" validate:"oneof=never always after"`
+	// With `check: after`: how old its last answer may become.
+	After time.Duration `yaml:"after" default:"1h" validate:"min=1s,max=8760h"`
+	// While it cannot be reached: go on with what it said last, answer 503, or go on for so long after its last answer.
+	Unreachable string `yaml:"unreachable" default:"deny" validate:"oneof=allow deny allow_for"`
+	// With `unreachable: allow_for`: how long.
+	AllowFor time.Duration `yaml:"allow_for" default:"24h" validate:"min=1s,max=8760h"`
+	// Where it left nothing to ask with: go on with what it said last, or have the user sign in again.
+	NothingToCheck string `yaml:"nothing_to_check" default:"allow" validate:"oneof=allow deny"`
 }
 
 // ClientKey is a private key of ours at an upstream.

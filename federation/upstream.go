@@ -76,6 +76,9 @@ type Rechecker interface {
 var (
 	ErrGone           = errors.New("the upstream stands by the login no longer")
 	ErrNothingToCheck = errors.New("the upstream left nothing to check the login with")
+	// ErrUnanswered is part of an error where the question was sent: the upstream
+	// may have replaced the refresh token all the same.
+	ErrUnanswered = errors.New("the upstream did not answer")
 )
 
 // SubjectMode says what a relying party sees as sub.
@@ -105,6 +108,8 @@ type Upstream struct {
 	// CustomerFrom and EmailFrom are the claims, first one that has a value,
 	// that name the customer and the e-mail address.
 	CustomerFrom, EmailFrom []string
+	// Freshness says when the upstream is asked about its logins again.
+	Freshness Freshness
 	// PasswordResetURL is the upstream's own page, or empty.
 	PasswordResetURL string
 	// EndSessionURL is the address that ends the upstream's session, empty where
@@ -169,7 +174,10 @@ type Login struct {
 	RefreshToken  string    `json:"refresh_token,omitempty"`
 	AccessToken   string    `json:"access_token,omitempty"`
 	AccessExpires time.Time `json:"access_expires,omitzero"`
-	At            time.Time `json:"at"`
+	// Kept: the login is kept beside its session, with the upstream's tokens; see
+	// package freshness.
+	Kept bool      `json:"kept,omitempty"`
+	At   time.Time `json:"at"`
 	// Issued is the ID token's iat, by the upstream's clock, to the second.
 	Issued time.Time `json:"issued,omitzero"`
 }

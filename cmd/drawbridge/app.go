@@ -16,6 +16,7 @@ import (
 	"github.com/drawbridge-id/drawbridge/cmd/drawbridge/internal/edge"
 	"github.com/drawbridge-id/drawbridge/config"
 	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/freshness"
 	"github.com/drawbridge-id/drawbridge/federation/notice"
 	"github.com/drawbridge-id/drawbridge/federation/op"
 	"github.com/drawbridge-id/drawbridge/federation/op/page"
@@ -135,7 +136,7 @@ func (a *App) federation(cfg config.Config, sealer *store.Sealer, plan federatio
 	}
 	if a.persons, err = person.New(person.Options{
 		Engine: a.engine, Layout: a.engine.Layout(), Sealer: sealer, Tenant: a.tenant, Log: a.log,
-		Plan: federation.Planners(plan, op.ForgetConsents(a.engine, sealer)),
+		Plan: federation.Planners(plan, op.ForgetConsents(a.engine, sealer), freshness.Forget(a.engine, sealer)),
 		EndSessions: func(ctx context.Context, t federation.Tenant, person string, cause federation.Cause, req federation.Request) error {
 			if _, err := a.sessions.EndAll(ctx, t, person, cause, req); err != nil {
 				return err
@@ -148,7 +149,7 @@ func (a *App) federation(cfg config.Config, sealer *store.Sealer, plan federatio
 	}
 	if a.sessions, err = session.New(session.Options{
 		Engine: a.engine, Layout: a.engine.Layout(), Sealer: sealer, Tenant: a.tenant, People: a.persons.All, Node: nodeName(cfg), Log: a.log,
-		Plan:   federation.Planners(plan, token.NoteEnds(a.engine, a.endsOffline, a.lifetimes)),
+		Plan:   federation.Planners(plan, token.NoteEnds(a.engine, a.endsOffline, a.lifetimes), freshness.Forget(a.engine, sealer)),
 		Policy: func(federation.Tenant) session.Policy { return a.live.Load().policy() }, Observe: a.observeSessions(), Monotonic: monotonic(), Outage: session.Outage(cfg.Session.StoreOutage),
 	}); err != nil {
 		return err

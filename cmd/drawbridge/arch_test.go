@@ -36,6 +36,7 @@ func law() map[string][]string {
 		session:                                 {federation, claims, store},
 		"federation/upstream":                   {federation, claims},
 		"federation/clientkeys":                 {federation},
+		"federation/freshness":                  {federation, store},
 		"federation/upstream/upstreamtest":      {},
 		"federation/store/boltstore":            {store},
 		"federation/store/storetest":            {store},
@@ -48,7 +49,7 @@ func law() map[string][]string {
 		"federation/token": {federation, session, "federation/clientkeys", store, claims},
 		// 4: doors
 		"federation/op/page":    {},
-		"federation/op":         {federation, "federation/op/page", "federation/token", "federation/notice", session, person, "federation/clientkeys", claims, store, wire},
+		"federation/op":         {federation, "federation/op/page", "federation/token", "federation/notice", "federation/freshness", session, person, "federation/clientkeys", claims, store, wire},
 		"federation/admin":      {federation, session, store, wire},
 		"sessionhooks/delivery": {hooks, store, wire},
 		"bridge/local":          {"bridge", store},

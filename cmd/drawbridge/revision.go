@@ -130,7 +130,7 @@ func (b *builder) upstreams(cfg config.Config, r, before *revision) ([]federatio
 		r.connectors[u.Tenant+"/"+u.ID] = c
 		all = append(all, federation.Upstream{
 			ID: u.ID, Tenant: u.Tenant, Name: u.Name, Issuer: c.issuer(), Connector: c.speaks(), Domains: u.Domains,
-			TrustAnyEmail: u.TrustEmail == "any", Subject: federation.SubjectMode(u.Subject),
+			Freshness: freshnessOf(u.Freshness), TrustAnyEmail: u.TrustEmail == "any", Subject: federation.SubjectMode(u.Subject),
 			CustomerFrom: u.User.Customer, EmailFrom: u.User.Email, PasswordResetURL: u.PasswordResetURL, EndSessionURL: followed(u, c),
 			ReadLogout: heard(u, c), FrontChannelLogout: u.FrontchannelLogout && c.plain == nil,
 		})

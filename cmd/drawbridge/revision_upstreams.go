@@ -58,3 +58,10 @@ func (c connector) issuer() string {
 	}
 	return c.made.Issuer
 }
+
+func freshnessOf(f config.Freshness) federation.Freshness {
+	return federation.Freshness{
+		Check: federation.FreshnessCheck(f.Check), After: f.After, Unreachable: federation.FreshnessRule(f.Unreachable),
+		AllowFor: f.AllowFor, Nothing: federation.FreshnessRule(f.NothingToCheck),
+	}
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/drawbridge-id/drawbridge/bridge"
 	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/freshness"
 	"github.com/drawbridge-id/drawbridge/federation/notice"
 	"github.com/drawbridge-id/drawbridge/federation/op"
 	"github.com/drawbridge-id/drawbridge/federation/person"
@@ -26,6 +27,7 @@ func catalogue(sealer *store.Sealer) (*store.Catalogue, error) {
 	store.NewTable[identity](c, store.TableOptions{Kind: "tenant", Schema: 1})
 	newRevisions(revisionsOptions{Engine: c})
 	op.ForgetConsents(c, sealer)
+	freshness.Forget(c, sealer)
 	events := sessionhooks.NewLog(c, sealer, keepEvents)
 	delivery.NewQueue(c, sealer)
 	if _, err := delivery.NewStream(delivery.StreamOptions{

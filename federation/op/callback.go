@@ -84,7 +84,6 @@ func (h *Handler) answered(w http.ResponseWriter, r *http.Request, a answer) err
 		Code: a.Code, Issuer: a.Issuer, Error: a.Error, ErrorDescription: a.ErrorDescription,
 	})
 	login.Claims = u.Believe(login.Claims)
-	login.AccessToken = "" // nobody uses it later
 	if err == nil && q.prompts("login") && (login.AuthTimeUntold || login.AuthTime.Before(q.At.Add(-authSkew))) {
 		err = federation.Fail(federation.LoginRequired, "The identity provider did not authenticate the user anew.")
 	}
@@ -95,7 +94,12 @@ func (h *Handler) answered(w http.ResponseWriter, r *http.Request, a answer) err
 	if err != nil {
 		return q.fail(t, err)
 	}
-	return h.complete(w, r, visit{client: client, request: q, held: held, login: login, fresh: true})
+	v := visit{client: client, request: q, held: held, login: login, fresh: true}
+	v.login.AccessToken, v.login.AccessExpires = "", time.Time{} // nobody uses it later
+	if u.Freshness.Asks() {
+		v.told, v.login = &login, login.ForSession()
+	}
+	return h.complete(w, r, v)
 }
 
 // refused tells of a sign-in that the upstream did not bring about. Nobody is

@@ -47,6 +47,10 @@ func (p *signInPlan) ops(ctx context.Context) ([]store.Op, error) {
 		return nil, err
 	}
 	all = append(all, ops...)
+	if ops, err = p.keep(ctx, s); err != nil {
+		return nil, err
+	}
+	all = append(all, ops...)
 	if p.agreed.asks {
 		return all, nil // the code comes with the consent
 	}

@@ -25,6 +25,8 @@ type visit struct {
 	// login stands behind the sign-in; fresh says that it came in just now.
 	login federation.Login
 	fresh bool
+	// told is a fresh login with the upstream's tokens, where these are kept.
+	told *federation.Login
 	// agreed says that the user has just consented.
 	agreed bool
 }

@@ -51,6 +51,10 @@
 //     the upstream of the session. select_account asks.
 //   - A session whose acr is known and none of acr_values is not enough, unless
 //     prompt is none: acr_values is a wish (Core §3.1.2.1).
+//   - Where an upstream is to be asked again at refreshes (package freshness), what
+//     it says now takes the place of what it said, also for the session. A user
+//     whom it knows no longer loses session (DESTROY) and grants: what rests on
+//     the same login finds it out when it is refreshed next.
 //   - An upstream that cannot be reached or refuses is an error at the
 //     redirect URI. One whose answer is not to be believed gets a page: the
 //     user should know, and decide whether to go back.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/drawbridge-id/drawbridge/claims"
 	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/freshness"
 	"github.com/drawbridge-id/drawbridge/federation/notice"
 	"github.com/drawbridge-id/drawbridge/federation/op/page"
 	"github.com/drawbridge-id/drawbridge/federation/person"
@@ -59,6 +60,7 @@ type Observer struct {
 type Handler struct {
 	o        Options
 	consents *store.Table[consent]
+	fresh    *freshness.Manager
 	routes   *mux.Router
 }
 
@@ -81,6 +83,10 @@ func New(o Options) (*Handler, error) {
 		o.Pages = func() *page.Set { return set }
 	}
 	h := &Handler{o: o, consents: consentTable(o.Engine, o.Sealer)}
+	var err error
+	if h.fresh, err = freshness.New(freshness.Options{Engine: o.Engine, Sealer: o.Sealer, Told: h.tellSession, Log: o.Log}); err != nil {
+		return nil, err
+	}
 	h.routes = h.mount()
 	return h, nil
 }

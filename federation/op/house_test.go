@@ -17,6 +17,7 @@ import (
 	"github.com/drawbridge-id/drawbridge/claims"
 	"github.com/drawbridge-id/drawbridge/claims/hook"
 	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/freshness"
 	"github.com/drawbridge-id/drawbridge/federation/notice"
 	"github.com/drawbridge-id/drawbridge/federation/op"
 	"github.com/drawbridge-id/drawbridge/federation/person"
@@ -129,7 +130,7 @@ func (h *house) build(s *setup) {
 	})
 	must(h.t, err)
 	h.sessions, err = session.New(session.Options{
-		Engine: h.engine, Layout: h.over, Plan: federation.Planners(plan, token.NoteEnds(h.engine, h.endsOffline, h.lifetimes)), Log: log, People: h.persons.All,
+		Engine: h.engine, Layout: h.over, Plan: federation.Planners(plan, token.NoteEnds(h.engine, h.endsOffline, h.lifetimes), freshness.Forget(h.engine, nil)), Log: log, People: h.persons.All,
 		Policy: func(federation.Tenant) session.Policy {
 			return session.Policy{Idle: idle, Max: most, MaxPerPerson: s.quota, RefuseMore: s.refuse}
 		},

@@ -64,14 +64,12 @@ func (h *Handler) exchange(r *http.Request, client token.VerifiedClient, all url
 	return token.Response{}, federation.Fail(federation.UnsupportedGrantType, "This grant type is not supported.")
 }
 
-// renew makes a new snapshot on a base derived anew (DESIGN decision 6): what
-// the session's login says, or, for a grant that outlived its session, what
-// the person's upstream said last.
+// renew makes a new snapshot on a base derived anew.
 func (h *Handler) renew(r *http.Request, client federation.Client, g federation.Grant, on token.Grounds) (federation.Grant, error) {
 	t, p := tenantOf(r), on.Person
-	upstream := p.Claims
-	if login, ok := on.Session.Login(g.Upstream); ok {
-		upstream = login.Claims
+	upstream, err := h.base(r, client, g, on)
+	if err != nil {
+		return g, public(err)
 	}
 	result, err := h.run(r.Context(), t, client, g, grantRefresh, upstream)
 	h.judged(r, client, result)

@@ -33,7 +33,8 @@ type Renew func(ctx context.Context, g federation.Grant, on Grounds) (federation
 // invalid_grant for one that is unknown, expired, reused, another's, or whose
 // session is over; invalid_scope for scopes that were not granted. Where renew
 // refuses it is invalid_grant, and where it malfunctions
-// temporarily_unavailable; the token stays as it was in both cases.
+// temporarily_unavailable; the token stays as it was in both cases, unless renew
+// says federation.ErrGone, which ends the family.
 func (i *Issuer) Refresh(ctx context.Context, t federation.Tenant, c VerifiedClient, r RefreshRequest, renew Renew) (Response, error) {
 	client, err := c.mayGrant(t, grantRefresh)
 	if err != nil {
@@ -56,7 +57,7 @@ func (i *Issuer) Refresh(ctx context.Context, t federation.Tenant, c VerifiedCli
 		return Response{}, err
 	}
 	if permit, err = renewed(ctx, permit, Grounds{Session: held.Session, Person: person}, renew); err != nil {
-		return Response{}, err
+		return Response{}, i.disowned(ctx, row, err)
 	}
 	is, err := i.rotate(ctx, rotation{permit: permit, shown: shown, row: row, end: sessionEnd(held.Session)})
 	if err != nil {
@@ -65,6 +66,18 @@ func (i *Issuer) Refresh(ctx context.Context, t federation.Tenant, c VerifiedCli
 	i.touch(ctx, t, permit.grant, held)
 	is.to = to
 	return i.respond(ctx, t, is)
+}
+
+// disowned takes the family of a login away that its upstream stands by no
+// longer. Any other error leaves everything as it was.
+func (i *Issuer) disowned(ctx context.Context, row store.Row[familyRecord], cause error) error {
+	if !errors.Is(cause, federation.ErrGone) {
+		return cause
+	}
+	if err := i.kill(ctx, row.Place, row.ID, ""); err != nil {
+		return fmt.Errorf("revoke tokens of a login that is no more: %w", err)
+	}
+	return cause
 }
 
 // readRefresh finds the family of a refresh token that is good. One that was

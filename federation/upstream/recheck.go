@@ -3,6 +3,8 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -111,7 +113,16 @@ func renewFailed(err error) error {
 	if errors.Is(err, errGarbled) || errors.Is(err, errTooLarge) {
 		return exchangeFailed(err)
 	}
+	if _, answered := errors.AsType[*answerError](err); !answered && !neverSent(err) {
+		err = fmt.Errorf("%w: %w", federation.ErrUnanswered, err)
+	}
 	return unreachable(err)
+}
+
+// neverSent: there was not even a connection.
+func neverSent(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
 }
 
 var _ federation.Rechecker = (*OIDC)(nil)
