@@ -1,11 +1,13 @@
 package op
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/gorilla/mux"
 
@@ -118,24 +120,27 @@ func (h *Handler) framed(w http.ResponseWriter, r *http.Request, u federation.Up
 }
 
 // endSessionAt is where the upstream signs users out, which need not be where
-// its issuer is; empty where that is not known.
+// its issuer is; empty where that cannot be said soon.
 func (h *Handler) endSessionAt(r *http.Request, u federation.Upstream) string {
 	if u.EndSessionURL == nil {
 		return ""
 	}
-	to, err := u.EndSessionURL(r.Context(), "", "", "")
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	to, err := u.EndSessionURL(ctx, "", "", "")
 	if err != nil {
 		return ""
 	}
 	return to
 }
 
-// framers are the origins of addresses as sources of a policy.
+// framers are the origins of addresses as sources of a policy, which has no word
+// for IPv6 addresses.
 func framers(addresses ...string) string {
 	var all []string
 	for _, a := range addresses {
 		u, err := url.Parse(a)
-		if err != nil || u.Host == "" || strings.ContainsAny(u.Host, ";, '\"") {
+		if err != nil || u.Host == "" || strings.ContainsAny(u.Host, "[;, '\"") {
 			continue
 		}
 		if origin := u.Scheme + "://" + u.Host; len(all) == 0 || all[0] != origin {
