@@ -7,10 +7,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"html"
 	"html/template"
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/drawbridge-id/drawbridge/openapi/wire"
 )
@@ -36,7 +38,7 @@ func NewPages(s *Service) (*Pages, error) {
 	if s == nil {
 		return nil, errors.New("bridge: pages need a service")
 	}
-	t, err := template.New("page").Parse(pageHTML)
+	t, err := template.New("page").Funcs(template.FuncMap{"whole": whole}).Parse(pageHTML)
 	if err != nil {
 		return nil, fmt.Errorf("parse page: %w", err)
 	}
@@ -44,6 +46,12 @@ func NewPages(s *Service) (*Pages, error) {
 	policy := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 		"'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 	return &Pages{service: s, page: t, policy: policy}, nil
+}
+
+// whole is a text whose word e-mail is never broken at its hyphen, as browsers
+// break it where a line is narrow.
+func whole(text string) template.HTML {
+	return template.HTML(strings.ReplaceAll(html.EscapeString(text), "e-mail", `<span class="whole">e-mail</span>`))
 }
 
 // view is what the page shows: the form where Token is set, a text otherwise.
