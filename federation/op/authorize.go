@@ -155,7 +155,7 @@ func (h *Handler) signInAt(w http.ResponseWriter, r *http.Request, client federa
 		return h.startUpstream(w, r, q, offered[i])
 	}
 	if client.SignInAt(t) == federation.SignInIdentifier {
-		return h.showIdentify(w, r, client, q, offered)
+		return h.showIdentify(w, r, client, q)
 	}
 	return h.showChooser(w, r, client, q, offered)
 }

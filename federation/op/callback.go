@@ -69,7 +69,7 @@ func (h *Handler) answered(w http.ResponseWriter, r *http.Request, a answer) err
 	if err != nil || id != tx.Upstream {
 		// An answer of one upstream at the callback of another is the mix-up of
 		// RFC 9700 §4.4; it is not this transaction's answer.
-		return federation.Fail(federation.InvalidRequest, "The answer came back by the wrong way. Go back to the application and sign in again.")
+		return federation.Fail(federation.InvalidRequest, "The answer came back by the wrong way.")
 	}
 	client, err := h.proven(t, q)
 	if err != nil {

@@ -178,7 +178,7 @@ func (h *Handler) askConsent(w http.ResponseWriter, r *http.Request) error {
 		Action: base(t) + "/consent", Transaction: all.Get("tx"), Scopes: tx.Request.Scopes, Claims: tx.Request.Asked.Beyond(tx.Request.Scopes),
 		Home: client.URI, Policy: client.PolicyURI, Terms: client.TermsURI,
 	}
-	h.show(w, r, http.StatusOK, client, tx.Request.UILocales, p, formTarget(tx.Request.RedirectURI))
+	h.show(w, r, http.StatusOK, client, tx.Request.UILocales, p, h.onward(t, tx.Request.RedirectURI))
 	return nil
 }
 

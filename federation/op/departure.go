@@ -103,10 +103,7 @@ func (h *Handler) endAt(r *http.Request, l leg, handle string) (string, error) {
 // it is the scheme: at which of its addresses a session ends, and where it leads
 // from there, is not known before it is asked.
 func (h *Handler) afterSignOut(t federation.Tenant, bye goodbye, s federation.Session) string {
-	var all []string
-	if to := formTarget(bye.To); to != "" {
-		all = append(all, to)
-	}
+	all := strings.Fields(formTarget(bye.To))
 	for _, l := range s.Logins {
 		u, known := h.o.Registry().Upstream(t.ID, l.Upstream)
 		scheme, _, _ := strings.Cut(u.Issuer, ":")

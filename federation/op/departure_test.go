@@ -180,7 +180,7 @@ func TestTheQuestionLetsTheFormGoOn(t *testing.T) {
 		change []func(*setup)
 		want   string
 	}{
-		"left alone": {nil, "form-action 'self' https://shop.example;"}, "followed": {[]func(*setup){following(&calls)}, "form-action 'self' https://shop.example http:;"},
+		"left alone": {nil, "form-action 'self' https:;"}, "followed": {[]func(*setup){following(&calls)}, "form-action 'self' https: http:;"},
 	} {
 		h := open(t, tc.change...)
 		shop, b := h.party("default", "shop"), h.browser()

@@ -75,7 +75,7 @@ func (h *Handler) seal(r *http.Request, purpose string, what any) (string, error
 
 // open reads what seal made. The error is safe to show on a page.
 func (h *Handler) open(r *http.Request, purpose, text string, what any) error {
-	lost := federation.Fail(federation.InvalidRequest, "This page is not known or too old. Go back to the application and start again.")
+	lost := federation.Fail(federation.InvalidRequest, "This page is not known or too old.")
 	plain, err := h.o.Keys.Open(r.Context(), tenantOf(r), purpose, text)
 	if err != nil {
 		return notOurs(lost, err)

@@ -37,7 +37,7 @@ func (h *Handler) farewell(w http.ResponseWriter, r *http.Request, locales strin
 	p := page.SignedOut{Next: link(next), Host: host(next)}
 	for _, to := range frames {
 		p.Frames = append(p.Frames, link(to))
-		if from := formTarget(to); from != "" && !slices.Contains(p.Sources, from) {
+		if from := source(to); from != "" && !slices.Contains(p.Sources, from) {
 			p.Sources = append(p.Sources, from)
 		}
 	}

@@ -37,7 +37,7 @@ func (p *party) posted(l landing) url.Values {
 	script, _, _ = strings.Cut(script, "</script>")
 	sum := sha256.Sum256([]byte(script))
 	for _, part := range []string{"default-src 'none'", "script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
-		"form-action https://" + p.client.ID + ".example;", "frame-ancestors 'none'"} {
+		"form-action https:;", "frame-ancestors 'none'"} {
 		if !strings.Contains(policy, part) {
 			p.t.Errorf("the policy lacks %s: %s", part, policy)
 		}
@@ -132,7 +132,7 @@ func TestFormPostDistrusted(t *testing.T) {
 	if to != shop.client.RedirectURIs[0] || values.Get("error") != "server_error" || values.Get("state") != "some state" {
 		t.Errorf("%s %q", to, values)
 	}
-	if !strings.Contains(l.header.Get("Content-Security-Policy"), "form-action 'self' https://shop.example;") {
+	if !strings.Contains(l.header.Get("Content-Security-Policy"), "form-action 'self' https:;") {
 		t.Errorf("%v", l.header)
 	}
 }

@@ -15,26 +15,20 @@ const maxIdentifier = 320
 
 // showIdentify asks for the address or name that says where the user has an
 // account.
-func (h *Handler) showIdentify(w http.ResponseWriter, r *http.Request, client federation.Client, q request, offered []federation.Upstream) error {
+func (h *Handler) showIdentify(w http.ResponseWriter, r *http.Request, client federation.Client, q request) error {
 	handle := federation.NewSecret()
 	if err := h.carry(w, r, handle, transaction{Step: atIdentifier, Request: q}); err != nil {
 		return q.fail(tenantOf(r), err)
 	}
 	p := page.Identify{Transaction: handle, Value: clip(q.LoginHint, maxIdentifier)}
-	h.writeIdentify(w, r, http.StatusOK, client, q, offered, p)
+	h.writeIdentify(w, r, http.StatusOK, client, q, p)
 	return nil
 }
 
-// writeIdentify writes the page. Its form ends at an upstream, whose own pages
-// may lead on to others, none of which is named: that would tell who is
-// configured.
-func (h *Handler) writeIdentify(w http.ResponseWriter, r *http.Request, status int, client federation.Client, q request, offered []federation.Upstream, p page.Identify) {
+// writeIdentify writes the page, whose form ends at an upstream.
+func (h *Handler) writeIdentify(w http.ResponseWriter, r *http.Request, status int, client federation.Client, q request, p page.Identify) {
 	p.Client, p.Action = title(client), base(tenantOf(r))+"/identify"
-	target := "https:"
-	if slices.ContainsFunc(offered, func(u federation.Upstream) bool { return strings.HasPrefix(u.Issuer, "http:") }) {
-		target += " http:"
-	}
-	h.show(w, r, status, client, q.UILocales, p, target)
+	h.show(w, r, status, client, q.UILocales, p, h.onward(tenantOf(r), ""))
 }
 
 // identify takes what the user entered. It counts in the browser that was asked
@@ -59,7 +53,7 @@ func (h *Handler) identify(w http.ResponseWriter, r *http.Request) error {
 	at, problem := serving(offered, q.LoginHint)
 	if problem != "" {
 		p := page.Identify{Transaction: all.Get("tx"), Value: clip(q.LoginHint, maxIdentifier), Problem: problem}
-		h.writeIdentify(w, r, http.StatusUnprocessableEntity, client, q, offered, p)
+		h.writeIdentify(w, r, http.StatusUnprocessableEntity, client, q, p)
 		return nil
 	}
 	if _, err := h.take(w, r, all.Get("tx"), atIdentifier); err != nil {

@@ -4,6 +4,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/drawbridge-id/drawbridge/federation"
@@ -39,10 +40,40 @@ func locales(r *http.Request) string {
 	return one(all, "ui_locales")
 }
 
-// formTarget is the source expression that lets a form end at a relying party
-// after our redirect: browsers hold redirects to form-action too (Content
-// Security Policy Level 3 §6.4.1).
+// formTarget are the source expressions that let a form end at a relying party,
+// directly or after our redirect. They name no host: browsers hold every
+// redirect that follows a form to form-action, also those that the relying party
+// makes (Content Security Policy Level 3 §4.2), and it may take the answer at one
+// origin and show itself at another. A page's form would then do nothing.
 func formTarget(to string) string {
+	scheme, _, _ := strings.Cut(source(to), ":")
+	switch scheme {
+	case "":
+		return ""
+	case "http": // on this machine, from where it may go on to anywhere
+		return "http: https:"
+	}
+	return scheme + ":"
+}
+
+// onward are the source expressions for a form of ours that may end at a relying
+// party, or at an upstream to sign in there first. They do not tell which
+// upstreams there are.
+func (h *Handler) onward(t federation.Tenant, to string) string {
+	all := []string{"https:"}
+	if slices.ContainsFunc(h.o.Registry().Upstreams(t.ID), func(u federation.Upstream) bool { return strings.HasPrefix(u.Issuer, "http:") }) {
+		all = append(all, "http:")
+	}
+	for one := range strings.FieldsSeq(formTarget(to)) {
+		if !slices.Contains(all, one) {
+			all = append(all, one)
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+// source is the source expression of an address's origin.
+func source(to string) string {
 	u, err := url.Parse(to)
 	switch {
 	case err != nil || u.Scheme == "" || strings.ContainsAny(u.Host, ";, '\""):

@@ -91,7 +91,7 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, handle string, wa
 // peek reads the transaction and leaves it.
 func (h *Handler) peek(r *http.Request, handle string, want step) (transaction, error) {
 	lost := federation.Fail(federation.InvalidRequest,
-		"This sign-in is not known in this browser, was finished already, or took too long. Go back to the application and sign in again; cookies must be allowed.")
+		"This sign-in is not known in this browser, was finished already, or took too long. Cookies must be allowed.")
 	t := tenantOf(r)
 	cookie, err := r.Cookie(transactionName(t, handle))
 	if err != nil || handle == "" {

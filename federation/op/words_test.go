@@ -46,13 +46,14 @@ func TestWithParams(t *testing.T) {
 	}
 }
 
-func TestFormTarget(t *testing.T) {
-	for to, want := range map[string]string{
-		"": "", "https://a.example:8443/cb?x#y": "https://a.example:8443", "http://127.0.0.1:9100/cb": "http://127.0.0.1:9100",
-		"com.example.app:/cb": "com.example.app:", "https://a.example;script-src *": "", "%": "", "/cb": "", "https://[::1]:80/": "https:",
+func TestFormTargetAndSource(t *testing.T) {
+	for to, want := range map[string][2]string{
+		"": {}, "https://a.example:8443/cb?x#y": {"https:", "https://a.example:8443"}, "http://127.0.0.1:9100/cb": {"http: https:", "http://127.0.0.1:9100"},
+		"com.example.app:/cb": {"com.example.app:", "com.example.app:"}, "https://a.example;script-src *": {}, "%": {}, "/cb": {},
+		"https://[::1]:80/": {"https:", "https:"}, "http://[::1]:80/": {"http: https:", "http:"},
 	} {
-		if got := formTarget(to); got != want {
-			t.Errorf("formTarget(%q) is %q, want %q", to, got, want)
+		if got := [2]string{formTarget(to), source(to)}; got != want {
+			t.Errorf("%q: %q, want %q", to, got, want)
 		}
 	}
 }

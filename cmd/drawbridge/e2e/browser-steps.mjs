@@ -3,8 +3,9 @@
 //
 // env: STEPS (JSON list of {visit: address} · {follow: selector} to click and wait for the next page · {fill: selector,
 // value}; visit and follow take the `name` of the screenshot, and visit `until`, how the address begins of the page to
-// which the browser then goes by itself) · SCREENSHOTS and CHROMIUM as in browser.mjs
-import { withBrowser } from './browser.mjs';
+// which the browser then goes by itself) · LOOKS (if set, our pages are pictured in the dark, narrow and with large text
+// as well) · SCREENSHOTS, CHROMIUM and LANGUAGE as in browser.mjs
+import { looks, withBrowser } from './browser.mjs';
 import { env } from './kit.mjs';
 
 console.log(JSON.stringify(await withBrowser(async (browser) => {
@@ -20,6 +21,7 @@ console.log(JSON.stringify(await withBrowser(async (browser) => {
       continue;
     }
     const screenshot = await take(browser, step);
+    browser.problems.push(...await looks(page, screenshot, process.env.LOOKS));
     pages.push({ name: step.name, url: page.url(), status, title: await page.title(), text: await page.locator('body').innerText(), screenshot });
   }
   return { pages, problems: browser.problems };

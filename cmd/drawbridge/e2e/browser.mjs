@@ -1,7 +1,7 @@
 // Chromium, driven by playwright-core, with a screenshot of every page it comes to.
 //
 // env: SCREENSHOTS (folder; default a new one under the system's temporary folder, never inside the repository)
-// · CHROMIUM (default /usr/bin/chromium)
+// · CHROMIUM (default /usr/bin/chromium) · LANGUAGE (what the browser asks for; default en-US)
 import { mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
@@ -16,7 +16,7 @@ const flags = [
 export async function withBrowser(drive) {
   const chrome = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', headless: true, args: flags });
   try {
-    const context = await chrome.newContext({ viewport: { width: 1200, height: 900 } });
+    const context = await chrome.newContext({ viewport: { width: 1200, height: 900 }, locale: process.env.LANGUAGE || 'en-US' });
     context.setDefaultTimeout(15_000);
     return await drive(new Browser(await context.newPage(), screenshotFolder()));
   } finally {
@@ -59,6 +59,36 @@ export class Browser {
     this.screenshots.push(path);
     return path;
   }
+}
+
+/**
+ * What is wrong with one of our pages where it is narrow, or its text large: whatever has to be scrolled sideways. With
+ * `pictures` it is pictured in the dark, and narrow, too. Pages of others are left alone.
+ */
+export async function looks(page, screenshot, pictures) {
+  if (!(await page.locator('main[id]').count()) || !(await page.locator('meta[name=color-scheme]').count())) return [];
+  const problems = [];
+  const usual = page.viewportSize();
+  const picture = async (look) => {
+    if (pictures) await page.screenshot({ path: screenshot.replace(/\.png$/, `-${look}.png`), fullPage: true });
+  };
+  const fits = async (look) => {
+    const [has, needs] = await page.evaluate(() => [document.documentElement.clientWidth, document.documentElement.scrollWidth]);
+    if (needs > has) problems.push(`${page.url()}: ${look}, it is ${needs} wide and has ${has}`);
+  };
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await picture('dark');
+  await page.emulateMedia({ colorScheme: 'light' });
+  await page.setViewportSize({ width: 320, height: 640 });
+  await fits('narrow');
+  await picture('narrow');
+  await page.setViewportSize({ width: 640, height: 900 });
+  await page.evaluate(() => { document.documentElement.style.fontSize = '200%'; });
+  await fits('with large text');
+  await picture('large');
+  await page.evaluate(() => { document.documentElement.style.fontSize = ''; });
+  await page.setViewportSize(usual);
+  return problems;
 }
 
 function screenshotFolder() {

@@ -26,16 +26,23 @@ type step struct {
 	says   string
 }
 
-// browse takes Chromium through the steps and holds each page to what its step says.
+// browse takes Chromium through the steps and holds each page to what its step says. Our own pages must fit a narrow
+// window, too.
 func browse(t *testing.T, steps []step) {
+	t.Helper()
+	browseIn(t, "en-US", steps)
+}
+
+// browseIn does so with a browser that asks for a language.
+func browseIn(t *testing.T, language string, steps []step) {
 	t.Helper()
 	encoded, err := json.Marshal(steps)
 	if err != nil {
 		t.Fatal(err)
 	}
-	shots := t.TempDir()
+	shots, looks := t.TempDir(), ""
 	if folder := os.Getenv("SCREENSHOTS"); folder != "" {
-		shots = filepath.Join(folder, strings.ReplaceAll(t.Name(), "/", "-"))
+		shots, looks = filepath.Join(folder, strings.ReplaceAll(t.Name(), "/", "-")), "all"
 	}
 	var got struct {
 		Pages []struct {
@@ -44,7 +51,7 @@ func browse(t *testing.T, steps []step) {
 		} `json:"pages"`
 		Problems []string `json:"problems"`
 	}
-	if err := runNode(t, "browser-steps.mjs", map[string]string{"STEPS": string(encoded), "SCREENSHOTS": shots}, &got); err != nil {
+	if err := runNode(t, "browser-steps.mjs", map[string]string{"STEPS": string(encoded), "SCREENSHOTS": shots, "LOOKS": looks, "LANGUAGE": language}, &got); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range steps {
@@ -123,7 +130,7 @@ func TestChromiumComesToErrorPages(t *testing.T) {
 		{Visit: ask("client_id", "stranger"), Name: "unknown-client", at: w.bridge.publicURL, status: 400, says: "not known"},
 		{Visit: ask("redirect_uri", "https://evil.example/"), Name: "unproven-redirect", at: w.bridge.publicURL, status: 400, says: "not registered"},
 		{Visit: w.bridge.publicURL + "/nowhere", Name: "no-such-page", at: w.bridge.publicURL, status: 404, says: "no such page"},
-		{Visit: w.bridge.publicURL + "/callback/corp?code=x&state=invented", Name: "lost-sign-in", at: w.bridge.publicURL, status: 400, says: "sign in again"},
+		{Visit: w.bridge.publicURL + "/callback/corp?code=x&state=invented", Name: "lost-sign-in", at: w.bridge.publicURL, status: 400, says: "took too long"},
 		{Visit: w.bridge.publicURL + "/end_session?id_token_hint=x", Name: "bad-logout", at: w.bridge.publicURL, status: 400, says: "not one of ours"},
 		{Visit: ask(), Name: "foreign-login", at: w.provider.url, status: 200, says: "Sign in at the provider"},
 		{Fill: "input[name=login]", Value: "mallory"},

@@ -33,6 +33,7 @@
 //   - form-action names a scheme and not a host where a form ends at another
 //     site after a redirect of ours: browsers hold every further redirect to it
 //     too, and who is sent back to an application may be sent on from there.
+//     Nothing happens then, and the user looks at the page for ever.
 //   - Cross-Origin-Opener-Policy is left to the pages that nobody opens in a
 //     window of an application's: it would part that window from its opener, and
 //     sign-ins in such windows from the page that waits for them.

@@ -3,11 +3,14 @@ package page
 import (
 	"html/template"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 
 	"golang.org/x/net/html"
+	"golang.org/x/text/language"
 )
 
 // shown is a page as it is written; it fails where the page cannot be made.
@@ -161,6 +164,29 @@ func TestWhatIsSaidIsNoMarkup(t *testing.T) {
 			if strings.Contains(text, "<script") || strings.Contains(text, `"javascript:`) || strings.Contains(text, "<b>") {
 				t.Errorf("%T: %s", p, text)
 			}
+		}
+	}
+}
+
+// TestToldTextsAreStillTold: translations are found by the English text, which
+// is that of the errors themselves.
+func TestToldTextsAreStillTold(t *testing.T) {
+	all, err := filepath.Glob("../*.go")
+	if err != nil || len(all) < 10 {
+		t.Fatalf("%q, %v", all, err)
+	}
+	var source strings.Builder
+	for _, file := range all {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source.Write(text)
+	}
+	c, _ := languages(t)
+	for key, m := range c[language.English] {
+		if strings.HasPrefix(key, "told.") && !strings.Contains(source.String(), `"`+m[0]+`"`) {
+			t.Errorf("nobody tells %s any more: %q", key, m[0])
 		}
 	}
 }
