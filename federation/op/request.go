@@ -148,6 +148,9 @@ func (h *Handler) read(r *http.Request, client federation.Client, all url.Values
 	if err := unsupported(all); err != nil {
 		return err
 	}
+	if !client.MayGrant(grantCode) {
+		return federation.Fail(federation.UnauthorizedClient, "The client may not use the authorization code grant.")
+	}
 	q.Nonce, q.LoginHint, q.UILocales, q.Hinted = all.Get("nonce"), all.Get("login_hint"), all.Get("ui_locales"), all.Get("idp_hint")
 	q.ACRValues = strings.Fields(all.Get("acr_values"))
 	var err error
