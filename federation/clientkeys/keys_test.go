@@ -71,7 +71,7 @@ func TestRelyingPartiesSayHowLongKeysAreKept(t *testing.T) {
 // that is no "none fits", and a broken publisher is not hammered.
 func TestPublisherThatFails(t *testing.T) {
 	good := set(t, public(t, "p256", "a", "", ""))
-	for name, break_ := range map[string]http.HandlerFunc{
+	for name, fault := range map[string]http.HandlerFunc{
 		"500":        func(w http.ResponseWriter, _ *http.Request) { http.Error(w, good, 500) },
 		"a redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) },
 		"no JSON":    func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
@@ -91,7 +91,7 @@ func TestPublisherThatFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := publish(t, good)
-			p.does(break_)
+			p.does(fault)
 			k, c := at(t, p)
 			for range 3 {
 				if _, err := k.Find(t.Context(), named("a")); err == nil || errors.Is(err, clientkeys.ErrNone) {
@@ -106,7 +106,7 @@ func TestPublisherThatFails(t *testing.T) {
 			if _, err := k.Find(t.Context(), named("a")); err != nil {
 				t.Fatalf("it came back: %v", err)
 			}
-			p.does(break_)
+			p.does(fault)
 			c.advance(time.Hour)
 			hits := p.hits.Load()
 			for range 3 {
