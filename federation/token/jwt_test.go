@@ -153,7 +153,7 @@ func FuzzAccessNames(f *testing.F) {
 			t.Fatalf("%q is read as %q", s, n)
 		}
 		if n, ok := readAccessJWT([]byte(s)); ok {
-			if again, ok := parseName(n.recordName.String()); !ok || again != n.recordName || !n.jwt {
+			if again, ok := parseName(n.String()); !ok || again != n.recordName || !n.jwt {
 				t.Fatalf("%q is read as %+v", s, n)
 			}
 		}
