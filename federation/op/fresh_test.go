@@ -265,3 +265,26 @@ func TestRefreshesOfSeveralSessionsAtOnce(t *testing.T) {
 		t.Errorf("%d sessions took %v: one after the other", sessions, took)
 	}
 }
+
+// TestARefreshAsksInATenantThatIsSpread: what is kept is where its session is.
+func TestARefreshAsksInATenantThatIsSpread(t *testing.T) {
+	h := open(t, rechecked(), spread)
+	h.corp.Set(rotates("old"))
+	p := h.party("default", "shop")
+	got := p.signIn(h.browser())
+	h.corp.Set(rotates("new"))
+	for range 2 {
+		if got = p.refresh(got.Refresh); got.status != http.StatusOK || p.claims(got.ID)["department"] != "new" {
+			t.Fatalf("%+v", got)
+		}
+	}
+	h.corp.Set(rotates("", func(k *upstreamtest.Knobs) { k.Refresh.Gone = true }))
+	if gone := p.refresh(got.Refresh); gone.Error != "invalid_grant" || p.live(got.Access) {
+		t.Errorf("%+v", gone)
+	}
+	for name := range h.dump() {
+		if strings.Contains(name, "freshness") {
+			t.Errorf("%q is left of a session that is over", name)
+		}
+	}
+}
