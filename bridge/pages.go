@@ -151,6 +151,7 @@ func (p *Pages) write(w http.ResponseWriter, status int, v view) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", p.policy)
 	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
 	w.WriteHeader(status)

@@ -45,6 +45,10 @@ func (s *Set) Write(w http.ResponseWriter, f Frame, p Page) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", referrer(p))
 	h.Set("Permissions-Policy", permissions)
+	switch p.(type) {
+	case Me, MeNobody: // nobody's sign-in waits for these in a window of its own
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	}
 	w.WriteHeader(f.Status)
 	_, _ = w.Write(body) // a browser that has gone needs no page
 }

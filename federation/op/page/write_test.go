@@ -148,6 +148,21 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
+// TestOpener: a window that an application opened for a sign-in keeps its
+// opener, and the page about the user has none.
+func TestOpener(t *testing.T) {
+	s := made(t, Options{})
+	for name, p := range samples() {
+		w := httptest.NewRecorder()
+		s.Write(w, Frame{Status: 200}, p)
+		_, me := p.(Me)
+		_, nobody := p.(MeNobody)
+		if alone := w.Header().Get("Cross-Origin-Opener-Policy") == "same-origin"; alone != (me || nobody) {
+			t.Errorf("%s: %v", name, alone)
+		}
+	}
+}
+
 // TestWhatIsSaidIsNoMarkup puts markup wherever something is filled in.
 func TestWhatIsSaidIsNoMarkup(t *testing.T) {
 	const evil = `"'><script>alert(1)</script>{{.}}{client}`
