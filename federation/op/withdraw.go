@@ -58,8 +58,7 @@ func (h *Handler) Withdraw(ctx context.Context, t federation.Tenant, person, cli
 			return nil, fmt.Errorf("read consent: %w", err)
 		}
 		// A client whose users are not asked has no consent, and may have grants.
-		any, err := h.o.Issuer.HasGrants(ctx, t, person, client)
-		if found = any; !any {
+		if found, err = h.o.Issuer.HasGrants(ctx, t, person, client); !found {
 			return nil, err
 		}
 		return ops, nil
