@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/upstream/upstreamtest"
 )
 
 // asking has a client whose users are asked who they are, and of whose
@@ -287,6 +288,11 @@ func TestPagesSpeakTheUsersLanguage(t *testing.T) {
 		if !strings.Contains(l.page, `<html lang="de" `) || l.header.Get("Content-Language") != "de" {
 			t.Errorf("%s is not in German: %.60s", id, l.page)
 		}
+	}
+	h.corp.Set(upstreamtest.Knobs{ForeignKey: true})
+	lied := h.browser().get(h.party("default", "shop").ask(ui...)).shows(t, "error", http.StatusBadGateway)
+	if !strings.Contains(lied.page, `<html lang="de" `) || !strings.HasPrefix(lied.text(t, "error-text"), "Die Antwort des Anmeldedienstes") {
+		t.Errorf("%s", lied.main())
 	}
 	for id, href := range map[string]string{"client-uri": "https://shop.example/", "policy-uri": "https://shop.example/privacy", "tos-uri": "https://shop.example/terms"} {
 		if got := attr(pages["consent"].element(t, id), "href"); got != href {

@@ -110,12 +110,12 @@ func (h *Handler) page(d door) http.Handler {
 			Text: e.Description, Code: string(e.Code), Request: wire.RequestInfoFrom(r.Context()).ID,
 			Later: e.Code == federation.TemporarilyUnavailable,
 		}
-		status, target := e.Status, ""
+		status, target, ui := e.Status, "", locales(r)
 		if status == http.StatusNotFound || status == http.StatusMethodNotAllowed {
 			p.Code = "" // there was no protocol to speak
 		}
 		if d, ok := errors.AsType[*distrustError](err); ok {
-			p.Client, status = d.client, http.StatusBadGateway
+			p.Client, status, ui = d.client, http.StatusBadGateway, d.back.locales
 			if p.Back = link(d.back.url()); d.back.form() {
 				p.Back, p.Fields, target = link(d.back.to), d.back.fields(), formTarget(d.back.to)
 			}
@@ -123,7 +123,7 @@ func (h *Handler) page(d door) http.Handler {
 		if l, ok := errors.AsType[*logoutError](err); ok {
 			p.SignOut = l.again
 		}
-		h.show(w, r, status, federation.Client{}, locales(r), p, target)
+		h.show(w, r, status, federation.Client{}, ui, p, target)
 	})
 }
 
