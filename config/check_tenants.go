@@ -24,6 +24,9 @@ func (c *checker) tenants(cfg *Config) {
 	const top = -1
 	taken := map[string]int{sameIssuer(cfg.Issuer): top}
 	for i, tenant := range cfg.Tenants {
+		for j, acr := range tenant.ACRLevels {
+			c.bad(at("tenants", i, "acr_levels[%d]", j), acrWord(acr))
+		}
 		issuerAt := at("tenants", i, "issuer")
 		if tenant.ID == DefaultTenant {
 			if tenant.Issuer != "" {

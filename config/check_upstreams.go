@@ -72,14 +72,17 @@ func (c *checker) upstream(i int, u Upstream) {
 
 // words are values of acr and amr: acr_values separates them by spaces.
 func (c *checker) words(path string, pairs map[string]string) {
-	word := matching(`^[!-~]{1,255}$`, "must be of printable ASCII without spaces")
 	for _, name := range slices.Sorted(maps.Keys(pairs)) {
-		if complaint := word(name); complaint != "" {
+		if complaint := acrWord(name); complaint != "" {
 			c.fault(path+"."+name, "the name %s", complaint)
 			continue
 		}
-		c.bad(path+"."+name, word(pairs[name]))
+		c.bad(path+"."+name, acrWord(pairs[name]))
 	}
+}
+
+func acrWord(given string) string {
+	return matching(`^[!-~]{1,255}$`, "must be of printable ASCII without spaces")(given)
 }
 
 // reservedParams are the parameters of an authorization request that only the

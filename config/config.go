@@ -150,6 +150,8 @@ type Tenant struct {
 	Issuer string `yaml:"issuer" otherwise:"<issuer>/t/<id>" validate:"omitempty,issuer"`
 	// How users tell where they have their account, where there are several upstreams: `choose` shows them, `identifier` asks for an e-mail address or user name, whose domain says it.
 	SignIn string `yaml:"sign_in" default:"choose" validate:"oneof=choose identifier"`
+	// Authentication context classes (acr), as relying parties know them, the weakest first. A user who signs in anew with a stronger one steps up: the session ends (UPGRADE) and another takes its place. A session of a stronger one than was asked for with `acr_values` is enough.
+	ACRLevels []string `yaml:"acr_levels" validate:"max=32"`
 	// Spread a large tenant over the partitions of the store: `person` keeps everything of one person together. The order of its events is then per person, not per tenant. Never change it for a tenant that has persons.
 	Spread string `yaml:"spread" default:"no" validate:"oneof=no person"`
 }

@@ -19,6 +19,9 @@ type Tenant struct {
 	// SignIn is how users tell where they have their account, for clients that
 	// do not say.
 	SignIn SignIn
+	// ACRLevels are authentication context classes, the weakest first: what a
+	// session's authentication level is counted by.
+	ACRLevels []string
 	// Issuer is the issuer identifier, exactly as relying parties know it.
 	Issuer string
 	// Place is the tenant's home: its keys, its identity, whatever is the

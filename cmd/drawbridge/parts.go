@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -184,7 +185,7 @@ func (a *App) hookToken(tenant, audience string) func(context.Context) (string, 
 			return "", fmt.Errorf("tenant %q is not configured", tenant)
 		}
 		mu.Lock()
-		if mint == nil || of != t {
+		if mint == nil || !reflect.DeepEqual(of, t) {
 			of, mint = t, a.keys.HookToken(t, audience)
 		}
 		source := mint

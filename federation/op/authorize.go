@@ -67,7 +67,7 @@ func (h *Handler) next(w http.ResponseWriter, r *http.Request, client federation
 	} else if !meant {
 		return h.signInAt(w, r, client, q, "")
 	}
-	if h.satisfies(login, q) {
+	if h.satisfies(t, login, q) {
 		return h.complete(w, r, visit{client: client, request: q, held: held, login: login})
 	}
 	return h.signInAt(w, r, client, q, login.Upstream)
@@ -103,7 +103,7 @@ func usable(s federation.Session, client federation.Client) (federation.Login, b
 
 // satisfies says whether a login is what the request asks for: not too old, and
 // of an acr that was asked for, as far as that is known.
-func (h *Handler) satisfies(login federation.Login, q request) bool {
+func (h *Handler) satisfies(t federation.Tenant, login federation.Login, q request) bool {
 	switch {
 	case q.prompts("login") || q.prompts("select_account"):
 		return false
@@ -116,7 +116,7 @@ func (h *Handler) satisfies(login federation.Login, q request) bool {
 	case q.unmet(login):
 		return false // not even silently: here it is more than a wish
 	}
-	return q.prompts("none") || len(q.ACRValues) == 0 || login.ACR == "" || slices.Contains(q.ACRValues, login.ACR)
+	return q.prompts("none") || t.Reaches(login.ACR, q.ACRValues)
 }
 
 // authenticated is when the user was there at the latest: an upstream whose

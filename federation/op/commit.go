@@ -115,11 +115,12 @@ func (p *signInPlan) person(ctx context.Context) (ops []store.Op, err error) {
 	return ops, err
 }
 
-// session goes on with the browser's session where the person is the same, and
-// begins another where not.
+// session goes on with the browser's session where the person is the same and
+// has not stepped up, and begins another where not.
 func (p *signInPlan) session(ctx context.Context) (federation.Session, []store.Op, error) {
 	p.started = nil
-	if p.v.held != nil && p.v.held.Session.Person == p.who.ID {
+	level := p.t.Level(p.v.login.ACR)
+	if p.v.held != nil && p.v.held.Session.Person == p.who.ID && !(p.v.fresh && level > p.v.held.Session.Level) {
 		var login *federation.Login
 		if p.v.fresh {
 			login = &p.v.login
@@ -128,7 +129,7 @@ func (p *signInPlan) session(ctx context.Context) (federation.Session, []store.O
 	}
 	started, ops, err := p.h.o.Sessions.PlanBegin(ctx, p.t, session.Begin{
 		ID: p.id, Person: p.who, Login: p.v.login, Client: p.v.client.ID, Subject: p.grant.Subject, Asks: p.agreed.asks, Request: origin(p.r),
-		LoginURL: p.t.URL("/authorize"), FullLoginURL: p.v.request.full(p.t), SuccessURL: p.v.request.RedirectURI, Replaces: p.v.held,
+		LoginURL: p.t.URL("/authorize"), FullLoginURL: p.v.request.full(p.t), SuccessURL: p.v.request.RedirectURI, Replaces: p.v.held, Level: level,
 	})
 	p.started = &started
 	return started.Session, ops, err

@@ -53,6 +53,8 @@ type metadata struct {
 type metadataTokens struct {
 	Introspection     string   `json:"introspection_endpoint"`
 	IntrospectionAuth []string `json:"introspection_endpoint_auth_methods_supported"`
+	// ACRs are those that the tenant has an order for.
+	ACRs []string `json:"acr_values_supported,omitempty"`
 }
 
 // metadataLogout is OpenID Connect Back-Channel Logout 1.0 §2.1 and Front-Channel
@@ -65,7 +67,7 @@ type metadataLogout struct {
 }
 
 // describe is what a tenant offers. It is cheap enough to be made for each
-// request: what it says depends on nothing but the issuer.
+// request: what it says depends on nothing but the tenant.
 func describe(t federation.Tenant) metadata {
 	auth := []string{string(federation.AuthBasic), string(federation.AuthPost), string(federation.AuthNone)}
 	return metadata{
@@ -81,7 +83,7 @@ func describe(t federation.Tenant) metadata {
 			"name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile", "picture", "website",
 			"gender", "birthdate", "zoneinfo", "locale", "updated_at", "email", "email_verified", "address", "phone_number", "phone_number_verified"},
 		Prompts: []string{"none", "login", "consent", "select_account"}, ClaimsParameter: true, IssParameter: true,
-		metadataTokens: metadataTokens{Introspection: t.URL("/introspect"), IntrospectionAuth: auth[:2]},
+		metadataTokens: metadataTokens{Introspection: t.URL("/introspect"), IntrospectionAuth: auth[:2], ACRs: t.ACRLevels},
 		metadataLogout: metadataLogout{Backchannel: true, BackchannelSession: true, Frontchannel: true, FrontchannelSession: true},
 	}
 }

@@ -44,13 +44,19 @@
 //     shows nothing but what the browser's session vouches for, and its buttons are
 //     sealed for that session.
 //   - A login of another person on the same browser ends the earlier session
-//     (DESTROY); one of the same person continues it with a new login. In a tenant
+//     (DESTROY); one of the same person continues it with a new login. One whose acr is
+//     of a higher level than the session's (federation.Tenant.ACRLevels) ends it with
+//     UPGRADE: another takes its place, with a new cookie, the same sid and all that
+//     went with it (package session), and relying parties are not told to sign out. A
+//     session's level is never lowered by a login. In a tenant
 //     that is spread by person the end may be a commit of its own, made once the
 //     new login's claims are worked out and before it is committed.
 //   - Who has to sign in again (prompt=login, max_age, another acr) goes back to
 //     the upstream of the session. select_account asks.
 //   - A session whose acr is known and none of acr_values is not enough, unless
-//     prompt is none: acr_values is a wish (Core §3.1.2.1).
+//     prompt is none: acr_values is a wish (Core §3.1.2.1). Where the tenant has levels
+//     one of the lowest level asked for, or above, is enough, and an acr that is not
+//     known is below all of them. What is essential is compared as it is.
 //   - Where an upstream is to be asked again at refreshes (package freshness), what
 //     it says now takes the place of what it said, also for the session. A user
 //     whom it knows no longer loses session (DESTROY) and grants: what rests on

@@ -241,7 +241,9 @@ type setup struct {
 	late   bool
 	change func(*federation.Client)
 	// signIn is what the tenants say of how users tell where they belong.
-	signIn   federation.SignIn
+	signIn federation.SignIn
+	// levels are the tenants' acr_levels.
+	levels   []string
 	upstream func(*federation.Upstream)
 	// connector changes how upstreams are connected.
 	connector func(*upstream.Options)
@@ -268,7 +270,7 @@ func (h *house) configure(s *setup) {
 	}
 	for i := range tenants {
 		tenants[i].Place, tenants[i].Spread = h.over.Place(tenants[i].ID), h.over
-		tenants[i].SignIn = s.signIn
+		tenants[i].SignIn, tenants[i].ACRLevels = s.signIn, s.levels
 	}
 	var ups []federation.Upstream
 	for _, t := range tenants {
