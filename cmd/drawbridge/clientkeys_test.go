@@ -143,7 +143,7 @@ func TestNothingIsToldInPlain(t *testing.T) {
 		t.Errorf("%v and %v", told, id)
 	}
 	app.Reload(t.Context(), operator(load(t, strings.Replace(text, "consent: skip", "consent: skip\n    client_name: Another", 1))))
-	if status, got = b.redeem(b.authorize("").Get("code")); status != http.StatusOK || v.fetched.Load() != 1 {
+	if status, _ = b.redeem(b.authorize("").Get("code")); status != http.StatusOK || v.fetched.Load() != 1 {
 		t.Errorf("after a reload: %d, keys were fetched %d times", status, v.fetched.Load())
 	}
 	if status, _, body := manage(t, app, http.MethodDelete, "/v1/tenants/default/sessions/"+id["sid"].(string), ""); status != http.StatusNoContent {

@@ -1,6 +1,7 @@
 package op_test
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -82,10 +83,7 @@ func TestPostedAnswersThatAreNot(t *testing.T) {
 	b := h.browser()
 	to, form := posted(t, b, p.ask())
 	with := func(pairs ...string) url.Values {
-		out := url.Values{}
-		for name, v := range form {
-			out[name] = v
-		}
+		out := maps.Clone(form)
 		for i := 0; i < len(pairs); i += 2 {
 			out.Set(pairs[i], pairs[i+1])
 		}

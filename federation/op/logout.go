@@ -189,11 +189,12 @@ func (h *Handler) confirmEndSession(w http.ResponseWriter, r *http.Request) erro
 // when that stands: whatever becomes of it, the user is signed out here.
 func (h *Handler) end(w http.ResponseWriter, r *http.Request, bye goodbye, sid string) error {
 	s, err := h.o.Sessions.Finish(r.Context(), tenantOf(r), sid, federation.Logout, origin(r))
-	if err != nil && !errors.Is(err, session.ErrNotFound) {
+	over := errors.Is(err, session.ErrNotFound)
+	if err != nil && !over {
 		return federation.Fail(federation.TemporarilyUnavailable, "You could not be signed out at the moment. Please try again.").Because(err)
 	}
 	h.audit(r, "signed out", slog.String("client", bye.Client), slog.String("session", sid))
-	if err != nil {
+	if over {
 		h.leave(w, r, bye, false) // somebody else was faster, and does the rest
 		return nil
 	}

@@ -71,7 +71,7 @@ func TestLogoutTokenIsEncryptedLikeIDTokens(t *testing.T) {
 	if err != nil || strings.Count(text, ".") != 4 {
 		t.Fatalf("%q, %v", text, err)
 	}
-	box, err := jose.ParseEncrypted(text, []jose.KeyAlgorithm{jose.ECDH_ES}, []jose.ContentEncryption{jose.A128GCM})
+	box, err := jose.ParseEncryptedCompact(text, []jose.KeyAlgorithm{jose.ECDH_ES}, []jose.ContentEncryption{jose.A128GCM})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"net/url"
 	"strings"
 	"testing"
@@ -61,6 +62,10 @@ func TestPrivateKeyJWT(t *testing.T) {
 		der, err := x509.MarshalPKCS8PrivateKey(key)
 		return pemOf(t, "PRIVATE KEY", der, err)
 	}
+	secret, err := ec.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
 	sec1, err := x509.MarshalECPrivateKey(ec)
 	text, jwkErr := jose.JSONWebKey{Key: ec, KeyID: "named", Algorithm: "ES256"}.MarshalJSON()
 	if jwkErr != nil {
@@ -89,7 +94,7 @@ func TestPrivateKeyJWT(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if printed := fmt.Sprintf("%v %+v", *key, key); strings.Contains(printed, ec.D.String()) {
+			if printed := fmt.Sprintf("%v %+v", *key, key); strings.Contains(printed, new(big.Int).SetBytes(secret).String()) {
 				t.Error("the key prints")
 			}
 			p.Set(upstreamtest.Knobs{PAR: "require", Refresh: upstreamtest.Refresh{Give: true, Rotate: true}})

@@ -42,7 +42,7 @@ func NewOAuth2(o OAuth2Options) (*OAuth2, error) {
 	} else {
 		o.named = true
 	}
-	if err := o.Options.ready(); err != nil {
+	if err := o.ready(); err != nil {
 		return nil, err
 	}
 	for _, endpoint := range []string{o.Authorization, o.Token, o.Userinfo} {
@@ -54,7 +54,7 @@ func NewOAuth2(o OAuth2Options) (*OAuth2, error) {
 		o.SubjectClaim = "sub"
 	}
 	c := &OAuth2{o: o, http: bounded(o.HTTP)}
-	c.caller = o.Options.caller(c.http, o.Token)
+	c.caller = o.caller(c.http, o.Token)
 	return c, nil
 }
 

@@ -120,7 +120,7 @@ func call(n *parse.CommandNode, found func(key string, given []string)) {
 func TestMessagesOfAnOperator(t *testing.T) {
 	s := made(t, Options{Default: "fr", Messages: folder(map[string]string{
 		"de.yaml": `logout.title: "Ausloggen?"`,
-		"fr.yaml": "logout.title: Se déconnecter ?\nscope.orders: Voir vos commandes\nclaim.shoe_size: Voir votre pointure\nconsent.title: '{client} et {client}'\n",
+		"fr.yaml": "logout.title: Se déconnecter ?\nscope.orders: Voir vos achats\nclaim.shoe_size: Voir votre taille\nconsent.title: '{client} et {client}'\n",
 		"..data":  "what a volume keeps there", ".keep": "",
 	})})
 	if got := s.Languages(); !slices.Equal(got, []string{"fr", "de", "en"}) {
@@ -136,7 +136,7 @@ func TestMessagesOfAnOperator(t *testing.T) {
 		}
 	}
 	got := shown(t, s, Frame{}, Consent{Client: "A&B", Scopes: []string{"openid", "orders"}, Claims: []string{"shoe_size#it"}})
-	for _, want := range []string{"A&amp;B et A&amp;B", "Voir vos commandes", "Voir votre pointure (it)", "Know who you are", `lang="fr"`} {
+	for _, want := range []string{"A&amp;B et A&amp;B", "Voir vos achats", "Voir votre taille (it)", "Know who you are", `lang="fr"`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the page lacks %q:\n%s", want, got)
 		}

@@ -29,7 +29,7 @@ type Options struct {
 	Default string
 }
 
-// ErrNoLanguage: the default language is none of those there are.
+// ErrNoLanguage says that the default language is none of those there are.
 var ErrNoLanguage = errors.New("page: there are no messages in")
 
 // Set is all pages in all languages. It never changes.
