@@ -10,7 +10,7 @@ TESTARGS ?=
 help: ## lists the targets
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-6s %s\n", $$1, $$2}'
 
-deps: ## finds what tests need (redis-server, Chromium, npm packages) and installs what is missing
+deps: ## finds what tests need (redis-server, Chromium, npm packages, Keycloak) and installs what is missing
 	@.ci/deps test e2e
 
 check: ## formatting, go vet, golangci-lint, and known vulnerabilities where their database is reachable

@@ -1,13 +1,14 @@
 //go:build e2e
 
 // Package e2e holds Drawbridge against programs that its authors did not write: panva's oidc-provider as a foreign
-// OpenID Provider, openid-client and oauth4webapi as foreign relying parties, Chromium as the browser, and receivers for
-// hooks, webhooks and mail.
+// OpenID Provider and Keycloak as another, openid-client, oauth4webapi and express-openid-connect as foreign relying
+// parties, Chromium as the browser, and receivers for hooks, webhooks and mail.
 //
 // It owns the programs in this folder (one Node program per foreign part, each described at its top) and the harness that
 // runs them. The harness promises that a program is ready when its start function returns, that it is gone when the test
 // is over, and that its output is in the log of a test that failed. It refuses to skip: where a part is missing the test
-// fails, and `make deps` says what to install.
+// fails, and `make deps` says what to install. Keycloak takes long to start and is one for all tests: each makes a realm
+// of its own there, and runs when the tests that wait for nothing are done.
 //
 // Tests here live behind the build tag e2e because they need Node and Chromium; `make e2e` runs them. The environment
 // makes them longer or repeats them: E2E_LOGINS (sign-ins of the load test, 100), E2E_KILLS and E2E_SEED (how often the
@@ -41,6 +42,7 @@ func TestMain(m *testing.M) {
 		os.Exit(standIn(os.Args[1:]))
 	}
 	code := m.Run()
+	stopKeycloak()
 	removeBinary()
 	os.Exit(code)
 }
@@ -120,6 +122,14 @@ func lifetime(t *testing.T) context.Context {
 // the system hands out by itself, so that no connection takes it before its program does.
 func freeAddr(t *testing.T) string {
 	t.Helper()
+	addr, err := unusedAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr
+}
+
+func unusedAddr() (string, error) {
 	for range 100 {
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000)))
 		if _, given := givenAddrs.LoadOrStore(addr, true); given {
@@ -129,13 +139,9 @@ func freeAddr(t *testing.T) string {
 		if err != nil {
 			continue
 		}
-		if err := listener.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return addr
+		return addr, listener.Close()
 	}
-	t.Fatal("no free port between 20000 and 32000")
-	return ""
+	return "", errors.New("no free port between 20000 and 32000")
 }
 
 // givenAddrs are those that freeAddr has returned: their programs may not have begun to listen.

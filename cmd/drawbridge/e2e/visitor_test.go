@@ -34,7 +34,17 @@ func newVisitor(t *testing.T) *visitor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &visitor{client: &http.Client{Jar: jar, Timeout: patience}}
+	return &visitor{client: &http.Client{Jar: loopbackJar{jar}, Timeout: patience}}
+}
+
+// loopbackJar sends secure cookies to this machine without TLS, as browsers do.
+type loopbackJar struct{ http.CookieJar }
+
+func (j loopbackJar) SetCookies(at *url.URL, cookies []*http.Cookie) {
+	for _, c := range cookies {
+		c.Secure = c.Secure && at.Hostname() != "127.0.0.1"
+	}
+	j.CookieJar.SetCookies(at, cookies)
 }
 
 // get goes to an address, redirects included.
