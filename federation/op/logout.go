@@ -51,9 +51,17 @@ func (h *Handler) endSession(w http.ResponseWriter, r *http.Request) error {
 		return h.unproven(r, err)
 	}
 	if h.cookiesWithheld(r) {
-		return h.detour(w, r, "/end_session/continue", sealGoodbye, bye)
+		return h.detourEndSession(w, r, bye)
 	}
 	return h.sayGoodbye(w, r, bye)
+}
+
+// detourEndSession has the browser come again with its cookies.
+func (h *Handler) detourEndSession(w http.ResponseWriter, r *http.Request, bye goodbye) error {
+	if err := h.detour(w, r, "/end_session/continue", sealGoodbye, bye); err != nil {
+		return h.unproven(r, err)
+	}
+	return nil
 }
 
 // continueEndSession goes on with a request that another site had posted.
@@ -155,7 +163,9 @@ func (h *Handler) askLogout(w http.ResponseWriter, r *http.Request, bye goodbye,
 }
 
 // confirmEndSession takes the user's answer. It counts only for the session
-// that it was asked about, and in its browser.
+// that it was asked about, and in its browser: one that comes without the cookie
+// may be another site's form, with a proof that somebody else was shown, and is
+// asked for again.
 func (h *Handler) confirmEndSession(w http.ResponseWriter, r *http.Request) error {
 	all, err := form(r, "proof", "answer")
 	if err != nil {
@@ -171,6 +181,10 @@ func (h *Handler) confirmEndSession(w http.ResponseWriter, r *http.Request) erro
 	if all.Get("answer") != "sign-out" {
 		h.show(w, r, http.StatusOK, federation.Client{}, bye.Locales, page.StillSignedIn{}, "")
 		return nil
+	}
+	if h.cookiesWithheld(r) {
+		bye.Named, bye.Asked = "", ""
+		return h.detourEndSession(w, r, bye)
 	}
 	held, err := h.session(r)
 	switch {
@@ -201,10 +215,13 @@ func (h *Handler) end(w http.ResponseWriter, r *http.Request, bye goodbye, sid s
 	return h.depart(w, r, bye, s)
 }
 
-// leave clears the cookie and goes where the relying party asked to.
+// leave clears the cookie and goes where the relying party asked to. A cookie that
+// did not come along is left alone: it may have been withheld.
 func (h *Handler) leave(w http.ResponseWriter, r *http.Request, bye goodbye, already bool) {
 	t := tenantOf(r)
-	http.SetCookie(w, h.o.Sessions.ClearCookie(t.ID, t.Secure()))
+	if _, err := r.Cookie(session.CookieName(t.ID, t.Secure())); err == nil {
+		http.SetCookie(w, h.o.Sessions.ClearCookie(t.ID, t.Secure()))
+	}
 	if to := bye.back(); to != "" {
 		seeOther(w, to)
 		return

@@ -242,3 +242,34 @@ func TestLogoutWhileTheStoreFails(t *testing.T) {
 	}
 	b.get(shop.bye("id_token_hint", got.ID)).shows(t, "signed-out", 200)
 }
+
+// TestAConfirmationFromAnotherSite: the proof is one that eve was shown, and the
+// cookie is withheld, as browsers do with another site's form. It takes no
+// session away from the browser, nor says that there is none.
+func TestAConfirmationFromAnotherSite(t *testing.T) {
+	h := open(t)
+	shop, b, eve := h.party("default", "shop"), h.browser(), h.browser()
+	got := shop.signIn(b)
+	shop.signIn(eve)
+	to, eves := eve.get(shop.bye("client_id", "shop", "post_logout_redirect_uri", "https://shop.example/bye")).form(t, "sign-out")
+	l := h.browser().step(b.request(http.MethodPost, to, eves))
+	if l.url.Path != "/end_session/continue" || l.header.Get("Set-Cookie") != "" {
+		t.Errorf("the cookie is taken away: %s %v", l.url, l.header)
+	}
+	b.get(l.url.String()).shows(t, "logout", 200)
+	if nobody := h.browser().get(l.url.String()); nobody.url.String() != "https://shop.example/bye" {
+		t.Errorf("without a session at %s", nobody.url)
+	}
+	if !shop.live(got.Access) {
+		t.Error("the session has ended")
+	}
+	for _, address := range []string{shop.bye(), shop.bye("client_id", "shop", "post_logout_redirect_uri", "https://shop.example/bye")} {
+		if l := h.browser().step(b.request(http.MethodGet, address, nil)); l.header.Get("Set-Cookie") != "" {
+			t.Errorf("a picture of another site's takes the cookie away: %v", l.header)
+		}
+	}
+	b.set(h.URL, "drawbridge-default", "default.0.x.y")
+	if l := b.step(b.request(http.MethodGet, shop.bye(), nil)); l.header.Get("Set-Cookie") == "" {
+		t.Error("a cookie of no session is left in the browser")
+	}
+}
