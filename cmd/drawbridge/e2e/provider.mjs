@@ -1,7 +1,8 @@
 // A foreign OpenID Provider: oidc-provider with a login page, a consent page and three users (users.mjs).
 //
 // env: PORT · CLIENTS (JSON array of client metadata; default one client drawbridge/secret with REDIRECT_URIS and
-// POST_LOGOUT_REDIRECT_URIS, space-separated) · ID_TOKEN_ALG RS256|ES256 · CLAIMS_IN_ID_TOKEN=1 (otherwise scope
+// POST_LOGOUT_REDIRECT_URIS, space-separated, and BACKCHANNEL_LOGOUT_URI) · PORTAL (where a client portal/secret of its
+// own is, if there is one) · ID_TOKEN_ALG RS256|ES256 · CLAIMS_IN_ID_TOKEN=1 (otherwise scope
 // claims are at userinfo only) · CONSENT=skip · USERS (JSON, merged over the three users by login)
 import { randomBytes } from 'node:crypto';
 import { exportJWK, generateKeyPair } from 'jose';
@@ -18,7 +19,9 @@ const userBySubject = new Map(Object.values(users).map((user) => [user.sub, user
 
 const { url, handle } = await listen();
 const provider = new Provider(url, {
-  clients: JSON.parse(env('CLIENTS', 'null')) ?? [defaultClient()],
+  clients: JSON.parse(env('CLIENTS', 'null')) ?? [defaultClient(), ...portalClient()],
+  // Its logout tokens go to this machine, where it would send nothing by itself.
+  fetch: (at, { dispatcher, ...options }) => fetch(at, options),
   clientDefaults: { id_token_signed_response_alg: alg },
   jwks: { keys: [await newKey('RS256'), await newKey('ES256')] },
   enabledJWA: { idTokenSigningAlgValues: ['RS256', 'ES256'] },
@@ -48,6 +51,7 @@ const provider = new Provider(url, {
   },
   features: {
     devInteractions: { enabled: false },
+    backchannelLogout: { enabled: true },
     rpInitiatedLogout: {
       enabled: true,
       logoutSource: (ctx, form) => {
@@ -60,6 +64,7 @@ const provider = new Provider(url, {
   },
 });
 provider.on('server_error', (ctx, err) => console.error(err));
+provider.on('backchannel.error', (ctx, err, client) => console.error(client.clientId, err));
 
 const handleProtocol = provider.callback();
 handle((req, res, at) => {
@@ -124,7 +129,18 @@ function defaultClient() {
     grant_types: ['authorization_code', 'refresh_token'],
     redirect_uris: envList('REDIRECT_URIS'),
     post_logout_redirect_uris: envList('POST_LOGOUT_REDIRECT_URIS'),
+    ...process.env.BACKCHANNEL_LOGOUT_URI && {
+      backchannel_logout_uri: process.env.BACKCHANNEL_LOGOUT_URI, backchannel_logout_session_required: true,
+    },
   };
+}
+
+function portalClient() {
+  const at = process.env.PORTAL;
+  return !at ? [] : [{
+    client_id: 'portal', client_secret: 'secret', grant_types: ['authorization_code', 'refresh_token'],
+    redirect_uris: [`${at}/callback`], post_logout_redirect_uris: [`${at}/signed-out`],
+  }];
 }
 
 function cookieNames(port) {
