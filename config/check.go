@@ -59,6 +59,9 @@ func (c *checker) shown(path string) string {
 	if m, ok := c.marks[path]; ok && m.shown != "" {
 		return m.shown
 	}
+	if m := c.marks[parentPath(path)]; m.short {
+		return m.shown
+	}
 	return "the default"
 }
 

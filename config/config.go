@@ -41,6 +41,8 @@ type Config struct {
 	Session Session `yaml:"session"`
 	// Notifications that a session has ended.
 	SessionWebhooks []SessionWebhook `yaml:"session_webhooks" validate:"dive"`
+	// How often what may be done. Requests beyond are answered with 429 and Retry-After. Nodes that share a store count together.
+	Limits Limits `yaml:"limits"`
 	// The mail server for verification mails. Without it nothing is mailed.
 	SMTP *SMTP `yaml:"smtp"`
 	// How long a node that was told to stop still serves, with /readyz red, so that balancers have noticed before its listeners close.

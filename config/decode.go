@@ -21,6 +21,7 @@ type decoder struct {
 type mark struct {
 	place
 	shown     string // as a message may show it: quoted, or where it came from
+	short     bool   // it stands for the section it is in the place of
 	reference string // ${env:NAME} or ${file:PATH}, where it came through one
 }
 
@@ -41,7 +42,7 @@ func (d *decoder) value(n *node, into reflect.Value, path string, rules reflect.
 	}
 	d.marks[path] = mark{place: n.place, shown: string(n.kind)}
 	switch into.Interface().(type) {
-	case time.Duration, netip.Prefix, Secret, SpaceSeparated:
+	case time.Duration, netip.Prefix, Secret, SpaceSeparated, Rate:
 		d.scalar(n, into, path, rules)
 		return
 	}
@@ -70,7 +71,7 @@ func (d *decoder) value(n *node, into reflect.Value, path string, rules reflect.
 // no key: it does for sections and lists, never for a single value.
 func canBeAbsent(t reflect.Type) bool {
 	switch t {
-	case reflect.TypeFor[Secret](), reflect.TypeFor[netip.Prefix](), reflect.TypeFor[SpaceSeparated]():
+	case reflect.TypeFor[Secret](), reflect.TypeFor[netip.Prefix](), reflect.TypeFor[SpaceSeparated](), reflect.TypeFor[Rate]():
 		return false
 	}
 	switch t.Kind() {
@@ -86,6 +87,9 @@ func (d *decoder) structure(n *node, into reflect.Value, path string) {
 	fields := fieldsOf(into.Type())
 	if short, ok := fields[shorthand]; ok && n.kind != mapping && n.kind != list {
 		d.value(n, into.FieldByIndex(short.Index), path, short.Tag)
+		m := d.marks[path]
+		m.short = true
+		d.marks[path] = m
 		return
 	}
 	if n.kind != mapping {

@@ -41,6 +41,7 @@ A whole file with comments is in [examples/gateway.yaml](examples/gateway.yaml).
 
 - Durations have units: ` + "`1500ms`, `30s`, `10m`, `8h`, `30d`" + `, also combined (` + "`1d12h`" + `).
 - ` + "`${env:NAME}` and `${file:PATH}`" + ` stand for the whole value of any key, and belong wherever the type is *secret*. One line break at the end of a file is dropped; an empty value is a problem. Relative paths start at the working directory.
+- Rates are a number and a time, ` + "`300/1m`" + ` for 300 times in a minute, or ` + "`off`" + `.
 - Address ranges are written ` + "`10.0.0.0/8` or `fd00::/8`" + `; a bare address is a range of one.
 - In paths below, ` + "`[]`" + ` stands for each element of a list and ` + "`*`" + ` for a name you choose. *required* means: wherever the section it is in is given.
 - YAML anchors, aliases and ` + "`<<`" + ` may be used to share parts.
@@ -134,6 +135,8 @@ func scalarName(t reflect.Type) string {
 		return "address range"
 	case reflect.TypeFor[config.Secret]():
 		return "secret"
+	case reflect.TypeFor[config.Rate]():
+		return "rate"
 	case reflect.TypeFor[config.SpaceSeparated]():
 		return "text"
 	case reflect.TypeFor[map[string][]string]():

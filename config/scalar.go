@@ -62,6 +62,8 @@ func (d *decoder) fits(n *node, into reflect.Value, path string) bool {
 		return true
 	case n.kind == number && duration:
 		d.report.fail(n.place, path, "must be a duration with its unit: write %ss, or another of ms, s, m, h, d", n.text)
+	case into.Type() == reflect.TypeFor[Rate]():
+		d.wrong(n, path, "a number and a time, such as 300/1m, or off")
 	case duration:
 		d.wrong(n, path, "a duration such as 30s or 10m")
 	case want == text && (n.kind == number || n.kind == boolean):
@@ -102,6 +104,10 @@ func setScalar(v reflect.Value, given string) string {
 		length, ok := parseDuration(given)
 		v.SetInt(int64(length))
 		return unless(ok, "must be a duration with its unit, such as 1500ms, 30s, 10m, 8h or 30d")
+	case Rate:
+		rate, complaint := parseRate(given)
+		v.Set(reflect.ValueOf(rate))
+		return complaint
 	case netip.Prefix:
 		prefix, complaint := parsePrefix(given)
 		v.Set(reflect.ValueOf(prefix))

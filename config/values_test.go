@@ -30,6 +30,7 @@ func TestDefaultsAreFilledIn(t *testing.T) {
 		Pages:   config.Pages{DefaultLocale: "en"},
 		Session: config.Session{IdleTimeout: 30 * time.Minute, MaxLifetime: 8 * time.Hour, OnQuota: "end_oldest", StoreOutage: "grace"},
 		Log:     config.Log{Level: "info", Format: "json"},
+		Limits:  defaultLimits(),
 	}
 	for i := range reflect.TypeFor[config.Config]().NumField() {
 		field := reflect.TypeFor[config.Config]().Field(i)

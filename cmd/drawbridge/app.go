@@ -17,6 +17,7 @@ import (
 	"github.com/drawbridge-id/drawbridge/config"
 	"github.com/drawbridge-id/drawbridge/federation"
 	"github.com/drawbridge-id/drawbridge/federation/freshness"
+	"github.com/drawbridge-id/drawbridge/federation/limit"
 	"github.com/drawbridge-id/drawbridge/federation/notice"
 	"github.com/drawbridge-id/drawbridge/federation/op"
 	"github.com/drawbridge-id/drawbridge/federation/op/page"
@@ -50,6 +51,7 @@ type App struct {
 	sessions *session.Manager
 	issuer   *token.Issuer
 	notices  *notice.Receiver
+	limiter  *limit.Limiter
 	provider *op.Handler
 	pages    *bridge.Pages
 	users    *bridge.Service
@@ -162,10 +164,13 @@ func (a *App) federation(cfg config.Config, sealer *store.Sealer, plan federatio
 	if a.notices, err = a.noticeReceiver(sealer); err != nil {
 		return err
 	}
+	if a.limiter, err = limit.New(limit.Options{Engine: a.engine, Now: time.Now, Keys: counters, Log: a.log}); err != nil {
+		return err
+	}
 	a.provider, err = op.New(op.Options{
 		Engine: a.engine, Sealer: sealer, Registry: func() *federation.Registry { return a.live.Load().registry }, Persons: a.persons,
 		Sessions: a.sessions, Keys: a.keys, Issuer: a.issuer, Notices: a.notices, Plan: plan, Log: a.log, Now: time.Now, Observe: a.observeSignIns(),
-		Pages: func() *page.Set { return a.live.Load().pages },
+		Pages: func() *page.Set { return a.live.Load().pages }, Limiter: a.limiter, Limits: func() limit.Policy { return a.live.Load().limits },
 	})
 	return err
 }

@@ -37,6 +37,7 @@ func law() map[string][]string {
 		"federation/upstream":                   {federation, claims},
 		"federation/clientkeys":                 {federation},
 		"federation/freshness":                  {federation, store},
+		"federation/limit":                      {store},
 		"federation/upstream/upstreamtest":      {},
 		"federation/store/boltstore":            {store},
 		"federation/store/storetest":            {store},
@@ -49,7 +50,7 @@ func law() map[string][]string {
 		"federation/token": {federation, session, "federation/clientkeys", store, claims},
 		// 4: doors
 		"federation/op/page":    {},
-		"federation/op":         {federation, "federation/op/page", "federation/token", "federation/notice", "federation/freshness", session, person, "federation/clientkeys", claims, store, wire},
+		"federation/op":         {federation, "federation/op/page", "federation/token", "federation/notice", "federation/freshness", "federation/limit", session, person, "federation/clientkeys", claims, store, wire},
 		"federation/admin":      {federation, session, store, wire},
 		"sessionhooks/delivery": {hooks, store, wire},
 		"bridge/local":          {"bridge", store},

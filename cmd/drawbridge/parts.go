@@ -156,6 +156,7 @@ func (a *App) observeSignIns() op.Observer {
 	return op.Observer{
 		SignIn:  a.metrics.SignIn,
 		Refused: func(v claims.Verdict) { a.metrics.Refused(v.Step, string(v.Class)) },
+		Limited: a.metrics.Limited,
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/drawbridge-id/drawbridge/cmd/drawbridge/internal/edge"
 	"github.com/drawbridge-id/drawbridge/config"
 	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/limit"
 	"github.com/drawbridge-id/drawbridge/federation/op/page"
 	"github.com/drawbridge-id/drawbridge/federation/session"
 	"github.com/drawbridge-id/drawbridge/federation/store"
@@ -28,6 +29,7 @@ type revision struct {
 	registry *federation.Registry
 	webhooks map[string][]sessionWebhook
 	pages    *page.Set
+	limits   limit.Policy
 	// connectors and hooks are kept by what they were made of, so that a
 	// reload which does not touch them keeps what they have learned.
 	connectors map[string]connector
@@ -77,7 +79,7 @@ func (p problem) String() string { return p.path + ": " + p.text }
 
 // build makes a revision of a configuration, or says everything that is wrong.
 func (b *builder) build(cfg config.Config, before *revision) (*revision, []problem) {
-	r := &revision{cfg: cfg, webhooks: map[string][]sessionWebhook{}, connectors: map[string]connector{}, hooks: map[string]builtHook{}, clientKeys: map[string]clientKeys{}}
+	r := &revision{cfg: cfg, limits: limitsOf(cfg.Limits), webhooks: map[string][]sessionWebhook{}, connectors: map[string]connector{}, hooks: map[string]builtHook{}, clientKeys: map[string]clientKeys{}}
 	if before == nil {
 		before = r
 	}

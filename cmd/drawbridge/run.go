@@ -40,6 +40,7 @@ func (a *App) Run(ctx context.Context) error {
 	run("sessions", a.sessions.Run)
 	run("persons", a.persons.Run)
 	run("notices", a.notices.Run)
+	run("limits", a.limiter.Run)
 	run("delivery", a.worker.Run)
 	run("events", a.trimEvents)
 	run("nodes", a.nodes.Run)

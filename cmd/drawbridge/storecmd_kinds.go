@@ -10,6 +10,7 @@ import (
 	"github.com/drawbridge-id/drawbridge/bridge"
 	"github.com/drawbridge-id/drawbridge/federation"
 	"github.com/drawbridge-id/drawbridge/federation/freshness"
+	"github.com/drawbridge-id/drawbridge/federation/limit"
 	"github.com/drawbridge-id/drawbridge/federation/notice"
 	"github.com/drawbridge-id/drawbridge/federation/op"
 	"github.com/drawbridge-id/drawbridge/federation/person"
@@ -28,6 +29,9 @@ func catalogue(sealer *store.Sealer) (*store.Catalogue, error) {
 	newRevisions(revisionsOptions{Engine: c})
 	op.ForgetConsents(c, sealer)
 	freshness.Forget(c, sealer)
+	if _, err := limit.New(limit.Options{Engine: c, Now: time.Now, Keys: 1, Log: slog.New(slog.DiscardHandler)}); err != nil {
+		return nil, err
+	}
 	events := sessionhooks.NewLog(c, sealer, keepEvents)
 	delivery.NewQueue(c, sealer)
 	if _, err := delivery.NewStream(delivery.StreamOptions{

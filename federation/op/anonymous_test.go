@@ -6,8 +6,10 @@ import (
 	"net/http"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/drawbridge-id/drawbridge/federation"
+	"github.com/drawbridge-id/drawbridge/federation/limit"
 )
 
 // anonymousVisits is how many strangers come by. It holds for any number.
@@ -16,7 +18,7 @@ const anonymousVisits = 1000
 // TestStrangersStoreNothing: a visitor whom no upstream vouched for costs no
 // disk, whatever they do.
 func TestStrangersStoreNothing(t *testing.T) {
-	h := open(t, two)
+	h := open(t, two, limitedTo(limit.Policy{Endpoints: everywhere(limit.Rate{N: 10 * anonymousVisits, Per: time.Hour}), Failures: limit.Rate{N: 5, Per: time.Hour}}))
 	shop, wide := h.party("default", "shop"), h.party("default", "wide")
 	shop.signIn(h.browser())
 	commits, file := h.engine.count(), h.fingerprint()
@@ -42,6 +44,7 @@ func TestStrangersStoreNothing(t *testing.T) {
 			}
 		}
 	})
+	must(t, h.limiter.Flush(t.Context()))
 	if h.engine.count() != commits || h.fingerprint() != file {
 		t.Errorf("%d commits, and the file is the same: %v", h.engine.count()-commits, h.fingerprint() == file)
 	}

@@ -23,6 +23,9 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := h.spendNamed(r, client); err != nil {
+		return err
+	}
 	if h.cookiesWithheld(r) {
 		if err := h.detour(w, r, "/authorize/continue", sealAuthorize, q); err != nil {
 			return q.fail(tenantOf(r), err)

@@ -18,12 +18,20 @@ func (h *Handler) authenticate(r *http.Request, all url.Values) (token.VerifiedC
 		return token.VerifiedClient{}, err
 	}
 	client, known := h.o.Registry().Client(tenantOf(r).ID, given.ID)
+	if err := h.mayGuess(r, client); err != nil {
+		return token.VerifiedClient{}, err
+	}
 	verified, err := token.Authenticate(client, known, given)
 	if err != nil {
+		h.guessed(r, client, err)
 		h.audit(r, "client not authenticated", slog.String("client", clip(given.ID, 100)), slog.String("method", string(given.Method)),
 			slog.String("cause", causeText(public(err))))
+		return verified, err
 	}
-	return verified, err
+	if err := h.spendClient(r, verified); err != nil {
+		return token.VerifiedClient{}, err
+	}
+	return verified, nil
 }
 
 // credentials reads what the client shows. Those of the header are form-encoded

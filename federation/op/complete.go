@@ -49,6 +49,9 @@ const retries = 5
 // complete works out the claims with nothing held, commits, and sends the
 // browser back with a code, or to the page that asks for consent.
 func (h *Handler) complete(w http.ResponseWriter, r *http.Request, v visit) error {
+	if err := h.spendSignIn(r, v.login); err != nil {
+		return err
+	}
 	t := tenantOf(r)
 	got, err := h.signIn(r, t, v)
 	for try := 0; try < retries && (errors.Is(err, person.ErrMoved) || errors.Is(err, errAgreedNoLonger) || errors.Is(err, session.ErrNotFound) && v.fresh); try++ {

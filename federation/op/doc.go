@@ -21,7 +21,9 @@
 //     request in flight travels sealed in a cookie of its own transaction; the
 //     state that the upstream sees names that cookie and is worth nothing
 //     without it. A failed sign-in is an event only once a login was verified;
-//     before that it is a line of the audit and a count.
+//     before that it is a line of the audit and a count. Where somebody does a
+//     quarter of what a limit allows, the nodes tell each other how much: one small
+//     record, which expires.
 //   - Nobody is redirected to an address that is not registered for the client
 //     at that moment. Whenever the user comes back from somewhere, client and
 //     redirect URI are proven again.
@@ -118,6 +120,25 @@
 //   - The browser's cookie, not the hint, is the authority at end_session; a
 //     hint that names the very session spares the user the question. Of a hint
 //     with several audiences the one counts whose address is asked for.
+//
+// # Limits
+//
+// Package limit counts, in memory, and says how exact that is. What is one too
+// many is answered with 429 and Retry-After before anything is done for it: as
+// temporarily_unavailable where clients are answered, and where browsers are with a
+// page, never at a redirect URI: an application in a loop would come straight back.
+//
+//   - An address (IPv6: a /64) counts at each endpoint for itself. One that is not
+//     known is not limited.
+//   - A client counts once it has proven who it is. A public client cannot, so
+//     that nobody can use up what is another's; for the same reason requests for
+//     authorization count for a client only where an operator wants it.
+//   - Wrong credentials count for the client and the address they came from. From
+//     there the client has to wait, even with the right ones, or the guessing
+//     would go on; from anywhere else it notices nothing.
+//   - Sign-ins count for a person before anything is committed, silent ones too,
+//     and refreshes for their family: a refused one leaves the token good.
+//   - The audit has one line for a window and node, the metrics count every refusal.
 //
 // # Signing out elsewhere
 //

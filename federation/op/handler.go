@@ -13,6 +13,7 @@ import (
 	"github.com/drawbridge-id/drawbridge/claims"
 	"github.com/drawbridge-id/drawbridge/federation"
 	"github.com/drawbridge-id/drawbridge/federation/freshness"
+	"github.com/drawbridge-id/drawbridge/federation/limit"
 	"github.com/drawbridge-id/drawbridge/federation/notice"
 	"github.com/drawbridge-id/drawbridge/federation/op/page"
 	"github.com/drawbridge-id/drawbridge/federation/person"
@@ -22,8 +23,8 @@ import (
 	"github.com/drawbridge-id/drawbridge/openapi/wire"
 )
 
-// Options are what the provider is made of. All but Sealer, Pages and Observe are
-// required.
+// Options are what the provider is made of. All but Sealer, Pages, Limiter with
+// Limits, and Observe are required.
 type Options struct {
 	Engine store.Engine
 	// Sealer seals remembered consents at rest, or is nil.
@@ -43,7 +44,10 @@ type Options struct {
 	// Now judges what travels sealed, and how old a login is.
 	Now func() time.Time
 	// Pages are what users see; nil are those that come with the program.
-	Pages   func() *page.Set
+	Pages func() *page.Set
+	// Limiter counts what Limits are set to; nil limits nothing.
+	Limiter *limit.Limiter
+	Limits  func() limit.Policy
 	Observe Observer
 }
 
@@ -54,6 +58,9 @@ type Observer struct {
 	SignIn func(upstream, result string)
 	// Refused hears each change of claims that the guard refused.
 	Refused func(v claims.Verdict)
+	// Limited hears the endpoint, and what its limit is kept by, of each request
+	// that was one too many.
+	Limited func(endpoint, by string)
 }
 
 // Handler serves the provider's endpoints for all tenants.
@@ -74,6 +81,12 @@ func New(o Options) (*Handler, error) {
 	}
 	if o.Observe.Refused == nil {
 		o.Observe.Refused = func(claims.Verdict) {}
+	}
+	if o.Observe.Limited == nil {
+		o.Observe.Limited = func(string, string) {}
+	}
+	if (o.Limiter == nil) != (o.Limits == nil) {
+		return nil, errors.New("op: limits and who counts go together")
 	}
 	if o.Pages == nil {
 		set, err := page.New(page.Options{})

@@ -18,6 +18,7 @@ import (
 	"github.com/drawbridge-id/drawbridge/claims/hook"
 	"github.com/drawbridge-id/drawbridge/federation"
 	"github.com/drawbridge-id/drawbridge/federation/freshness"
+	"github.com/drawbridge-id/drawbridge/federation/limit"
 	"github.com/drawbridge-id/drawbridge/federation/notice"
 	"github.com/drawbridge-id/drawbridge/federation/op"
 	"github.com/drawbridge-id/drawbridge/federation/person"
@@ -48,11 +49,14 @@ func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 // hook and real upstreams.
 type house struct {
 	*httptest.Server
-	t        testing.TB
-	clock    *clock
-	engine   *faulty
-	path     string
-	handler  *op.Handler
+	t       testing.TB
+	clock   *clock
+	engine  *faulty
+	path    string
+	handler *op.Handler
+	// made is what the handler was made of.
+	made     op.Options
+	limiter  *limit.Limiter
 	persons  *person.Manager
 	sessions *session.Manager
 	keys     *token.Keyring
@@ -69,7 +73,7 @@ type house struct {
 	over store.Layout
 
 	mu      sync.Mutex
-	results map[string]int // of sign-ins, as observed
+	results map[string]int // of sign-ins and limits, as observed
 }
 
 // open builds a house; change may alter what is configured.
@@ -150,7 +154,8 @@ func (h *house) build(s *setup) {
 		},
 	})
 	must(h.t, err)
-	h.handler, err = op.New(op.Options{
+	h.limiter = h.counter()
+	h.made = op.Options{
 		Engine: h.engine, Registry: h.registry.Load, Persons: h.persons, Sessions: h.sessions, Keys: h.keys, Issuer: h.minter, Notices: h.notices,
 		Plan: plan, Log: log, Now: h.clock.now,
 		Observe: op.Observer{
@@ -160,8 +165,15 @@ func (h *house) build(s *setup) {
 				h.results[upstream+" "+result]++
 			},
 			Refused: func(claims.Verdict) { h.refused.Add(1) },
+			Limited: func(endpoint, by string) {
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				h.results["limited "+endpoint+" "+by]++
+			},
 		},
-	})
+		Limiter: h.limiter, Limits: func() limit.Policy { return s.limits },
+	}
+	h.handler, err = op.New(h.made)
 	must(h.t, err)
 }
 
@@ -237,6 +249,7 @@ type setup struct {
 	// quota is how many sessions a person may have, refuse what becomes of one more.
 	quota  int
 	refuse bool
+	limits limit.Policy
 	// late adds a tenant whose keys nobody has made yet.
 	late   bool
 	change func(*federation.Client)

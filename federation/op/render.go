@@ -52,7 +52,7 @@ func (e *logoutError) Unwrap() error { return e.err }
 // json is the border of endpoints that answer clients.
 func (h *Handler) json(d door) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := d.serve(w, r); err != nil {
+		if err := h.admit(w, r, d); err != nil {
 			writeJSONError(w, r, err)
 		}
 	})
@@ -72,7 +72,7 @@ func writeJSONError(w http.ResponseWriter, r *http.Request, err error) {
 // bearer is the border of endpoints that take an access token (RFC 6750 §3).
 func (h *Handler) bearer(d door) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := d.serve(w, r)
+		err := h.admit(w, r, d)
 		if err == nil {
 			return
 		}
@@ -95,7 +95,7 @@ func (h *Handler) bearer(d door) http.Handler {
 // where there is a proven one, and a page where there is not.
 func (h *Handler) page(d door) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := d.serve(w, r)
+		err := h.admit(w, r, d)
 		if err == nil {
 			return
 		}

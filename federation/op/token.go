@@ -66,6 +66,9 @@ func (h *Handler) exchange(r *http.Request, client token.VerifiedClient, all url
 
 // renew makes a new snapshot on a base derived anew.
 func (h *Handler) renew(r *http.Request, client federation.Client, g federation.Grant, on token.Grounds) (federation.Grant, error) {
+	if err := h.spendRefresh(r, on.Family); err != nil {
+		return g, err
+	}
 	t, p := tenantOf(r), on.Person
 	upstream, err := h.base(r, client, g, on)
 	if err != nil {

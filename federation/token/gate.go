@@ -127,6 +127,8 @@ type Grounds struct {
 	// Session is empty for an offline grant.
 	Session federation.Session
 	Person  federation.Person
+	// Family is the id of what is refreshed.
+	Family string
 }
 
 // grounds reads what the gate must know of a grant, session and person, in one

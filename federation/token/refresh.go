@@ -56,7 +56,7 @@ func (i *Issuer) Refresh(ctx context.Context, t federation.Tenant, c VerifiedCli
 	if err != nil {
 		return Response{}, err
 	}
-	if permit, err = renewed(ctx, permit, Grounds{Session: held.Session, Person: person}, renew); err != nil {
+	if permit, err = renewed(ctx, permit, Grounds{Session: held.Session, Person: person, Family: row.ID}, renew); err != nil {
 		return Response{}, i.disowned(ctx, row, err)
 	}
 	is, err := i.rotate(ctx, rotation{permit: permit, shown: shown, row: row, end: sessionEnd(held.Session)})

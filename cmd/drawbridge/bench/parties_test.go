@@ -110,6 +110,7 @@ hooks:
   - &hook {id: enrich, base_url: "%[5]s", path: /v1/customize-token, on_failure: deny}
   - {<<: *hook, id: slow, path: /slow, grants: [refresh_token]}
 session: {idle_timeout: 30m, max_lifetime: 8h}
+limits: off
 session_webhooks:
   - id: tell-crm
     url: "%[5]s/sink"

@@ -73,7 +73,8 @@ func gather(t *testing.T, providerEnv map[string]string) *world {
 }
 
 // example is the configuration that this repository hands out, with this world's addresses. Signing out leaves the
-// provider's own session alone: what follows it there has tests of its own.
+// provider's own session alone: what follows it there has tests of its own. Everybody here comes from one address, so
+// there are no limits.
 func (w *world) example(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("../../../config/examples/gateway.yaml")
@@ -85,7 +86,7 @@ func (w *world) example(t *testing.T) string {
 		"    # end_session: leave ", "    end_session: leave ",
 		"127.0.0.1:8080", w.public, "127.0.0.1:8081", w.management, "127.0.0.1:9100", w.shop, "127.0.0.1:1025", relay,
 		"http://127.0.0.1:9000", w.provider.url, "http://127.0.0.1:9200", w.hook.url, "http://127.0.0.1:9300", w.sink.url,
-	).Replace(string(text))
+	).Replace(string(text)) + "\nlimits: off\n"
 }
 
 func (w *world) serve(t *testing.T, configYAML string) {

@@ -125,6 +125,7 @@ clients:
     grant_types: [authorization_code, refresh_token]
     consent: skip
 shutdown_delay: 1s
+limits: off
 session: {idle_timeout: %[13]s, max_lifetime: %[14]s}
 session_webhooks:
   - {id: %[15]s, url: "%[16]s", headers: {Content-Type: application/json}, body: '%[19]s'}

@@ -23,6 +23,7 @@ type Metrics struct {
 	hookCalls    *prometheus.CounterVec
 	hookTook     *prometheus.HistogramVec
 	refusals     *prometheus.CounterVec
+	limited      *prometheus.CounterVec
 	sessionsLive prometheus.Gauge
 	sessionEnds  *prometheus.CounterVec
 	attempts     *prometheus.CounterVec
@@ -45,6 +46,7 @@ func NewMetrics(version string) *Metrics {
 		hookCalls:    counter("hook_calls_total", "Calls of claims hooks by outcome.", "hook", "outcome"),
 		hookTook:     histogram("hook_seconds", "Time that a claims hook took.", "hook"),
 		refusals:     counter("guard_refusals_total", "Changes of claims that the guard refused.", "step", "class"),
+		limited:      counter("limited_total", "Requests that a limit refused, by endpoint and what the limit is kept by.", "endpoint", "key"),
 		sessionEnds:  counter("session_ends_total", "Sessions ended by cause.", "cause"),
 		attempts:     counter("webhook_attempts_total", "Delivery attempts by sender and result.", "sender", "result"),
 		reloads:      counter("config_reloads_total", "Readings of the configuration by result.", "result"),
@@ -58,7 +60,7 @@ func NewMetrics(version string) *Metrics {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "drawbridge", Name: "build_info",
 		Help: "Always 1; the version is a label.", ConstLabels: prometheus.Labels{"version": version}})
 	build.Set(1)
-	r.MustRegister(m.requests, m.took, m.signIns, m.notices, m.hookCalls, m.hookTook, m.refusals, m.sessionsLive,
+	r.MustRegister(m.requests, m.took, m.signIns, m.notices, m.hookCalls, m.hookTook, m.refusals, m.limited, m.sessionsLive,
 		m.sessionEnds, m.attempts, m.deliveryLag, m.detectLag, m.reloads, m.nodes.nodes, m.nodes.differ, build)
 	return m
 }
@@ -102,6 +104,9 @@ func (m *Metrics) HookCall(hook, outcome string, took time.Duration) {
 
 // Refused counts a change of claims that the guard refused.
 func (m *Metrics) Refused(step, class string) { m.refusals.WithLabelValues(step, class).Inc() }
+
+// Limited counts a request that was one too many.
+func (m *Metrics) Limited(endpoint, key string) { m.limited.WithLabelValues(endpoint, key).Inc() }
 
 // SessionBegan adds a live session.
 func (m *Metrics) SessionBegan() { m.sessionsLive.Inc() }
