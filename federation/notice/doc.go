@@ -26,7 +26,8 @@
 //     which is the same as once.
 //   - A kept token is judged by when it came in. How many are kept of one upstream
 //     is bounded (1,000), since until they are verified anybody can have made them;
-//     beyond that the upstream has to try again, and the log says so. There is no
+//     beyond that the upstream has to try again, and the log says so. Many are tried
+//     at once, since one whose keys are waited for must not hold up the rest. There is no
 //     limit by address in front of it: who stands behind one proxy with the upstream
 //     could use that to keep its tokens out.
 //   - A notice by front channel proves nothing but that somebody knows the sid, which

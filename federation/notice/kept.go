@@ -8,6 +8,8 @@ import (
 	"math"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/drawbridge-id/drawbridge/federation"
 	"github.com/drawbridge-id/drawbridge/federation/store"
 )
@@ -24,6 +26,9 @@ const (
 	// claimed is for how long a node has a token to itself.
 	claimed = 2 * patience
 	page    = 100
+	// abreast is how many are tried at once: most of the time of a try goes by
+	// while an upstream, or one that strangers speak of, is waited for.
+	abreast = 32
 )
 
 // kept is a token that could not be carried out yet.
@@ -46,6 +51,9 @@ var errFull = errors.New("too many are kept of this upstream")
 func (r *Receiver) keep(ctx context.Context, t federation.Tenant, k kept) error {
 	own, prefix := t.Place.Own(), k.Tenant+"/"+k.Upstream+"/"
 	id := prefix + digest(k.Token)
+	if until, full := r.full.Load(prefix); full && r.o.Now().Before(until.(time.Time)) {
+		return errFull
+	}
 	_, err := store.Update(ctx, r.o.Engine, func(ctx context.Context) ([]store.Op, error) {
 		_, err := r.kept.Get(ctx, own, id)
 		if err == nil || !errors.Is(err, store.ErrNotFound) {
@@ -56,6 +64,7 @@ func (r *Receiver) keep(ctx context.Context, t federation.Tenant, k kept) error 
 		case err != nil:
 			return nil, err
 		case len(rows) >= most:
+			r.full.Store(prefix, r.o.Now().Add(every))
 			return nil, errFull
 		}
 		now, err := r.o.Engine.Now(ctx)
@@ -104,11 +113,14 @@ func (r *Receiver) again(ctx context.Context, own store.Place) (failed error) {
 		if err != nil {
 			return fmt.Errorf("scan kept logout tokens: %w", err)
 		}
+		var group errgroup.Group
+		group.SetLimit(abreast)
 		for _, row := range rows {
 			after = row.ID
-			if err := r.retry(ctx, row); err != nil && failed == nil {
-				failed = err
-			}
+			group.Go(func() error { return r.retry(ctx, row) })
+		}
+		if err := group.Wait(); failed == nil {
+			failed = err
 		}
 		if len(rows) < page {
 			break

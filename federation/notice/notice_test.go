@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ type house struct {
 	eng   store.Engine
 	org   federation.Tenant
 	layer store.Layout
+	slow  <-chan struct{} // what tokens of "slow" wait for
 	sess  *session.Manager
 	pers  *person.Manager
 
@@ -88,7 +90,13 @@ func (h *house) Write(p []byte) (int, error) {
 	return h.log.Write(p)
 }
 
-func (h *house) read(_ context.Context, token string, received time.Time) (federation.LogoutNotice, error) {
+func (h *house) read(ctx context.Context, token string, received time.Time) (federation.LogoutNotice, error) {
+	if h.slow != nil && strings.HasPrefix(token, "slow ") {
+		select {
+		case <-h.slow:
+		case <-ctx.Done():
+		}
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.reads++
@@ -281,14 +289,73 @@ func TestOnlySoManyAreKept(t *testing.T) {
 		must(t, err)
 	}
 	h.set(away(), false)
+	scans := &counting{Engine: h.eng}
+	r.kept = store.NewTable[kept](scans, store.TableOptions{Kind: "notice.kept", Schema: 1})
 	if err := h.tell(r, "ada s1 j1"); code(err) != federation.TemporarilyUnavailable || h.keeps() != most || h.results[Failed] != 1 || !h.said("level=ERROR") {
 		t.Errorf("%v; %d are kept; %v", err, h.keeps(), h.results)
 	}
+	for i := range 50 {
+		if err := h.tell(r, fmt.Sprintf("eve s1 j%d", i)); code(err) != federation.TemporarilyUnavailable {
+			t.Fatal(err)
+		}
+	}
+	if n := scans.n.Load(); n != 1 {
+		t.Errorf("strangers had all that is kept read %d times", n)
+	}
 	_, err := h.eng.Commit(t.Context(), r.kept.Drop(own, "default/corp/7"))
 	must(t, err)
+	h.advance(every)
 	if err := h.tell(r, "ada s1 j1"); err == nil || h.keeps() != most || h.results[Kept] != 1 {
 		t.Errorf("%v; %d are kept", err, h.keeps())
 	}
+}
+
+// counting counts what is scanned.
+type counting struct {
+	store.Engine
+	n atomic.Int64
+}
+
+func (c *counting) Scan(ctx context.Context, r store.Range) ([]store.Record, error) {
+	c.n.Add(1)
+	return c.Engine.Scan(ctx, r)
+}
+
+// TestWhatIsSlowKeepsNothingElseFromItsEnd: tokens whose keys are waited for, as
+// strangers can make them, stand before one that can be carried out.
+func TestWhatIsSlowKeepsNothingElseFromItsEnd(t *testing.T) {
+	h := open(t, 1)
+	r := h.node(nil)
+	sid := h.begin("ada", "s1")
+	last := digest("ada s1 j1")
+	h.set(away(), false)
+	if err := h.tell(r, "ada s1 j1"); err == nil {
+		t.Fatal("it was carried out")
+	}
+	for i, n := 0, 0; n < abreast/2; i++ {
+		token := fmt.Sprintf("slow s1 j%d", i)
+		if digest(token) > last {
+			continue
+		}
+		if err := h.tell(r, token); err == nil {
+			t.Fatal("it was carried out")
+		}
+		n++
+	}
+	h.set(nil, false)
+	h.advance(every)
+	ctx, cancel := context.WithCancel(t.Context())
+	h.slow = ctx.Done()
+	done := make(chan error)
+	go func() { done <- r.Again(t.Context()) }()
+	for began := time.Now(); h.live(sid) && time.Since(began) < patience/2; {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if h.live(sid) {
+		t.Error("it waits behind what is slow")
+	}
+	cancel()
+	must(t, <-done)
 }
 
 // TestOneNodeTriesAtATime what is kept, and another goes on when it dies.

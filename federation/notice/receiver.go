@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/drawbridge-id/drawbridge/federation"
@@ -73,6 +74,10 @@ type Receiver struct {
 	o    Options
 	seen *store.Table[seen]
 	kept *store.Table[kept]
+	// full has the upstreams, by the prefix of their kept tokens, of which as many
+	// are kept as may be, and until when that is believed: to count them is to
+	// read them, and strangers ask for it.
+	full sync.Map
 }
 
 // seen is a token that was carried out.
