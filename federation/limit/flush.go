@@ -127,7 +127,7 @@ func (l *Limiter) tell(ctx context.Context, at store.Place, some []news) error {
 	for i, n := range some {
 		keys[i] = l.table.Key(at, n.id())
 	}
-	if _, err := store.Update(ctx, l.o.Engine, func(ctx context.Context) ([]store.Op, error) {
+	_, err := store.Update(ctx, l.o.Engine, func(ctx context.Context) ([]store.Op, error) {
 		recs, err := l.o.Engine.GetAll(ctx, keys...)
 		if err != nil {
 			return nil, err
@@ -139,7 +139,8 @@ func (l *Limiter) tell(ctx context.Context, at store.Place, some []news) error {
 			}
 		}
 		return ops, nil
-	}); err != nil {
+	})
+	if err != nil && !errors.Is(err, store.ErrUnsafe) { // which is kept, and nothing depends on it
 		return err
 	}
 	l.mu.Lock()

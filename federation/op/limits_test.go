@@ -38,10 +38,13 @@ func everywhere(address limit.Rate) map[string]limit.Endpoint {
 	return all
 }
 
-// hourly is a rate whose window does not end during a test, but by its clock.
-func (h *house) hourly() {
-	if left := time.Hour - h.clock.now().Sub(h.clock.now().Truncate(time.Hour)); left < 5*time.Minute {
-		h.clock.advance(left)
+// lasting is a window, about as long as that, which does not end while a test
+// runs, but by the test's clock.
+func lasting(about time.Duration) time.Duration {
+	for per := about; ; per += time.Minute {
+		if left := int64(per) - time.Now().UnixNano()%int64(per); left > int64(about/2) {
+			return per
+		}
 	}
 }
 
@@ -101,8 +104,7 @@ func TestAddressesAreLimited(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := open(t, limitedTo(limit.Policy{Endpoints: everywhere(limit.Rate{N: 3, Per: time.Hour})}))
-			h.hourly()
+			h := open(t, limitedTo(limit.Policy{Endpoints: everywhere(limit.Rate{N: 3, Per: lasting(time.Hour)})}))
 			ask := func(addr, under string) *httptest.ResponseRecorder {
 				return h.from(h.handler, addr, c.method, under+c.path, c.content)
 			}
@@ -145,8 +147,7 @@ func TestAddressesAreLimited(t *testing.T) {
 
 // TestGuessing: who guesses at a secret is stopped, and nobody else.
 func TestGuessing(t *testing.T) {
-	h := open(t, limitedTo(limit.Policy{Failures: limit.Rate{N: 3, Per: time.Hour}}))
-	h.hourly()
+	h := open(t, limitedTo(limit.Policy{Failures: limit.Rate{N: 3, Per: lasting(time.Hour)}}))
 	const theirs, ours = "192.0.2.1", "192.0.2.2"
 	try := func(addr, path, client, secret string) *httptest.ResponseRecorder {
 		return h.from(h.handler, addr, http.MethodPost, path, url.Values{"client_id": {client}, "client_secret": {secret}, "token": {"x"}, "grant_type": {"x"}}.Encode())
@@ -183,10 +184,9 @@ func TestGuessing(t *testing.T) {
 func TestClientsAreLimited(t *testing.T) {
 	all := everywhere(limit.Rate{})
 	for at := range all {
-		all[at] = limit.Endpoint{Client: limit.Rate{N: 2, Per: time.Hour}}
+		all[at] = limit.Endpoint{Client: limit.Rate{N: 2, Per: lasting(time.Hour)}}
 	}
 	h := open(t, limitedTo(limit.Policy{Endpoints: all}))
-	h.hourly()
 	ask := func(addr, client, secret string) *httptest.ResponseRecorder {
 		form := url.Values{"client_id": {client}, "token": {"x"}}
 		if secret != "" {
@@ -227,8 +227,7 @@ func TestClientsAreLimited(t *testing.T) {
 
 // TestALoopIsStopped: an application that sends the browser round and round.
 func TestALoopIsStopped(t *testing.T) {
-	h := open(t, limitedTo(limit.Policy{SignIns: limit.Rate{N: 4, Per: time.Hour}}))
-	h.hourly()
+	h := open(t, limitedTo(limit.Policy{SignIns: limit.Rate{N: 4, Per: lasting(time.Hour)}}))
 	shop, post := h.party("default", "shop"), h.party("default", "post")
 	h.corp.Set(upstreamtest.Knobs{Subject: "round"})
 	b := h.browser()
@@ -256,26 +255,31 @@ func TestALoopIsStopped(t *testing.T) {
 
 // TestRefreshesAreLimited, and a refused one leaves the token good.
 func TestRefreshesAreLimited(t *testing.T) {
-	h := open(t, limitedTo(limit.Policy{Refreshes: limit.Rate{N: 3, Per: 10 * time.Minute}}))
-	h.clock.advance(10*time.Minute - h.clock.now().Sub(h.clock.now().Truncate(10*time.Minute)))
+	per := lasting(10 * time.Minute)
+	h := open(t, limitedTo(limit.Policy{Refreshes: limit.Rate{N: 3, Per: per}}))
 	shop := h.party("default", "shop")
 	got, other := shop.signIn(h.browser()), shop.signIn(h.browser())
 	for range 3 {
-		got = shop.refresh(got.Refresh)
+		if got = shop.refresh(got.Refresh); got.Error != "" {
+			t.Fatal(got.Error)
+		}
 	}
 	again := shop.token(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {got.Refresh}})
 	if again.status != http.StatusTooManyRequests || again.Error != string(federation.TemporarilyUnavailable) || again.header.Get("Retry-After") == "" {
 		t.Fatalf("%d %s", again.status, again.Error)
 	}
-	shop.refresh(other.Refresh)
-	h.clock.advance(10 * time.Minute)
-	shop.refresh(got.Refresh)
+	if got := shop.refresh(other.Refresh); got.Error != "" {
+		t.Errorf("another grant was refused as well: %s", got.Error)
+	}
+	h.clock.advance(per)
+	if got = shop.refresh(got.Refresh); got.Error != "" {
+		t.Errorf("the token is good no longer: %s", got.Error)
+	}
 }
 
 // TestNodesCountTogether: what one has let through, another knows.
 func TestNodesCountTogether(t *testing.T) {
-	h := open(t, limitedTo(limit.Policy{Endpoints: everywhere(limit.Rate{N: 20, Per: time.Hour})}))
-	h.hourly()
+	h := open(t, limitedTo(limit.Policy{Endpoints: everywhere(limit.Rate{N: 20, Per: lasting(time.Hour)})}))
 	o := h.made
 	o.Limiter = h.counter()
 	second, err := op.New(o)
