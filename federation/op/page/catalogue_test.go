@@ -143,6 +143,22 @@ func TestMessagesOfAnOperator(t *testing.T) {
 	}
 }
 
+// TestLanguagesOfClaims: behind a claim there is a language, and nothing else that
+// a client may have put there.
+func TestLanguagesOfClaims(t *testing.T) {
+	s := made(t, Options{})
+	for tag, want := range map[string]string{
+		"ja": "See your name (ja)", "ja-Kana-JP": "See your name (ja-Kana-JP)", "DE-at": "See your name (de-AT)", "en-x-trust-me": "See your name (en)",
+		"": "See your name", "x-trust-me": "See your name", "trust me": "See your name", ") and nothing else (": "See your name", "trusted-by-your-bank": "See your name",
+	} {
+		for _, p := range []Page{Consent{Claims: []string{"name#" + tag}}, Me{Apps: []App{{Claims: []string{"name#" + tag}}}}} {
+			if got := shown(t, s, Frame{}, p); !strings.Contains(got, ">"+want+"<") {
+				t.Errorf("%q: the page lacks %q:\n%s", tag, want, got)
+			}
+		}
+	}
+}
+
 func TestMessagesThatAreRefused(t *testing.T) {
 	for name, tc := range map[string]struct{ file, text, want string }{
 		"unknown key":          {"de.yaml", "logout.tittle: x", "logout.tittle: is not a message"},

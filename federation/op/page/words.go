@@ -87,10 +87,25 @@ func (w words) claim(name string) (string, error) {
 	}
 	said, _ := other.(string)
 	text := w.means("claim."+base, said)
-	if tag != "" {
+	if tag = tongue(tag); tag != "" {
 		text += " (" + tag + ")"
 	}
 	return text, nil
+}
+
+// tongue is a language tag as far as it names a language that there is, empty
+// where it does not. It comes from a client, which would otherwise have the page
+// say what it likes.
+func tongue(tag string) string {
+	parsed, err := language.Parse(tag)
+	if err != nil {
+		return ""
+	}
+	base, script, region := parsed.Raw()
+	if shown, err := language.Compose(base, script, region); err == nil && !shown.IsRoot() {
+		return shown.String()
+	}
+	return ""
 }
 
 func (w words) means(key, otherwise string) string {
