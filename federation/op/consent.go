@@ -158,7 +158,8 @@ func (h *Handler) startConsent(w http.ResponseWriter, r *http.Request, v visit, 
 	return nil
 }
 
-// askConsent shows the page.
+// askConsent shows the page. It names the user only while they are signed in: the
+// transaction outlives a logout, and whoever uses the browser next may come by.
 func (h *Handler) askConsent(w http.ResponseWriter, r *http.Request) error {
 	all, err := query(r, "tx")
 	if err != nil {
@@ -173,8 +174,16 @@ func (h *Handler) askConsent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	held, err := h.session(r)
+	if err != nil {
+		return tx.Request.fail(t, err)
+	}
+	account := ""
+	if held != nil && held.Session.Person == tx.Person {
+		account = h.account(r, tx.Person)
+	}
 	p := page.Consent{
-		Client: title(client), Account: h.account(r, tx.Person), Host: host(tx.Request.RedirectURI),
+		Client: title(client), Account: account, Host: host(tx.Request.RedirectURI),
 		Action: base(t) + "/consent", Transaction: all.Get("tx"), Scopes: tx.Request.Scopes, Claims: tx.Request.Asked.Beyond(tx.Request.Scopes),
 		Home: client.URI, Policy: client.PolicyURI, Terms: client.TermsURI,
 	}

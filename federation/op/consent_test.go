@@ -76,6 +76,9 @@ func TestConsentIsOnesOwn(t *testing.T) {
 	to, form := l.form(t, "allow")
 	h.unchanged("an answer from another browser", func() { h.browser().post(to, form).shows(t, "error", 400) })
 	b.press(b.get(h.URL+"/end_session"), "sign-out")
+	if again := b.get(l.url.String()).shows(t, "consent", 200); strings.Contains(again.page, "corp.example") {
+		t.Errorf("the page names who has signed out:\n%s", again.main())
+	}
 	b.press(l, "allow").shows(t, "consent", 200) // signed in once more, and asked
 	if len(h.events(federation.SignedIn)) != 1 {
 		t.Errorf("%+v", h.events(federation.SignedIn))
