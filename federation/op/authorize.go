@@ -76,14 +76,15 @@ func (h *Handler) next(w http.ResponseWriter, r *http.Request, client federation
 	return h.signInAt(w, r, client, q, login.Upstream)
 }
 
-// session is the browser's session, nil where there is none.
+// session is the browser's session, nil where there is none. Of two cookies of its
+// name another host may have set one, and nobody knows which: none counts.
 func (h *Handler) session(r *http.Request) (*session.Held, error) {
 	t := tenantOf(r)
-	cookie, _ := r.Cookie(session.CookieName(t.ID, t.Secure())) // the error says that there is none
-	if cookie == nil {
+	cookies := r.CookiesNamed(session.CookieName(t.ID, t.Secure()))
+	if len(cookies) != 1 {
 		return nil, nil
 	}
-	held, err := h.o.Sessions.ByCookie(r.Context(), t, cookie.Value)
+	held, err := h.o.Sessions.ByCookie(r.Context(), t, cookies[0].Value)
 	if errors.Is(err, session.ErrNotFound) {
 		return nil, nil
 	}
