@@ -99,6 +99,8 @@ func badRequests(shop, spa *party) map[string]refusal {
 		"empty response_type":      {federation.InvalidRequest, shop.ask("response_type", "")},
 		"token":                    {federation.UnsupportedResponseType, shop.ask("response_type", "token")},
 		"hybrid":                   {federation.UnsupportedResponseType, shop.ask("response_type", "code id_token")},
+		"id_token":                 {federation.UnsupportedResponseType, shop.ask("response_type", "id_token")},
+		"web_message":              {federation.InvalidRequest, shop.ask("response_mode", "web_message")},
 		"response_type twice":      {federation.InvalidRequest, shop.rawAsk("&response_type=code")},
 		"fragment":                 {federation.InvalidRequest, shop.ask("response_mode", "fragment")},
 		"no scope":                 {federation.InvalidScope, shop.ask("scope", "-")},

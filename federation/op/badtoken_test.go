@@ -53,6 +53,7 @@ func badCalls(shop *party, got tokens, code, plain string) map[string]badCall {
 		"no grant type":             {without("grant_type"), basic, form, 400, "invalid_request"},
 		"empty grant type":          {with("grant_type", ""), basic, form, 400, "invalid_request"},
 		"unknown grant type":        {with("grant_type", "password"), basic, form, 400, "unsupported_grant_type"},
+		"client_credentials":        {with("grant_type", "client_credentials"), basic, form, 400, "unsupported_grant_type"},
 		"grant type in other case":  {with("grant_type", "Authorization_Code"), basic, form, 400, "unsupported_grant_type"},
 		"grant type twice":          {redeem("&grant_type=authorization_code"), basic, form, 400, "invalid_request"},
 		"long grant type":           {with("grant_type", strings.Repeat("g", 5000)), basic, form, 400, "invalid_request"},
