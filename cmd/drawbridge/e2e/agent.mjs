@@ -8,7 +8,7 @@ export class Agent {
   async visit(address, init = { method: 'GET' }) {
     let url = new URL(address);
     for (let hops = 0; hops < 20; hops++) {
-      if (this.#stopAt && url.href.startsWith(this.#stopAt)) return { url: url.href, reached: true };
+      if (this.#stopAt && url.href.startsWith(this.#stopAt)) return { url: url.href, reached: true, posted: init.body };
       const response = await fetch(url, { ...init, redirect: 'manual', headers: { ...init.headers, cookie: this.#cookiesFor(url) } });
       this.#keep(url, response.headers.getSetCookie());
       const body = await response.text();
@@ -36,7 +36,7 @@ export class Agent {
 
   /**
    * Goes to an address and submits form after form until a redirect to `stopAt`, which is not visited: returns its whole
-   * address and those of the pages on the way.
+   * address, what would have been posted there, and the addresses of the pages on the way.
    */
   async walk(address, values, stopAt) {
     this.#stopAt = stopAt;
@@ -47,7 +47,7 @@ export class Agent {
       page = await this.submit(page, values);
       pages.push(page.url);
     }
-    return { url: page.url, pages };
+    return { url: page.url, pages, posted: page.posted };
   }
 
   #cookiesFor(url) {

@@ -2,8 +2,8 @@
 // says, {name, url, status, title, text, screenshot}, and what went wrong inside the pages.
 //
 // env: STEPS (JSON list of {visit: address} · {follow: selector} to click and wait for the next page · {fill: selector,
-// value}; visit and follow take the `name` of the screenshot, and visit `until`, how the address begins of the page to
-// which the browser then goes by itself) · LOOKS (if set, our pages are pictured in the dark, narrow and with large text
+// value}; visit and follow take the `name` of the screenshot, and `until`, how the address begins of the page to which
+// the browser then goes by itself) · LOOKS (if set, our pages are pictured in the dark, narrow and with large text
 // as well) · SCREENSHOTS, CHROMIUM and LANGUAGE as in browser.mjs
 import { looks, withBrowser } from './browser.mjs';
 import { env } from './kit.mjs';
@@ -29,9 +29,9 @@ console.log(JSON.stringify(await withBrowser(async (browser) => {
 
 /** Takes the step, and a screenshot of where it leads to. */
 async function take(browser, step) {
-  if (!step.visit) return browser.follow(step.follow, step.name);
-  if (!step.until) return browser.visit(step.visit, step.name);
-  await browser.page.goto(step.visit, { waitUntil: 'commit' });
+  if (!step.until) return step.visit ? browser.visit(step.visit, step.name) : browser.follow(step.follow, step.name);
+  if (step.visit) await browser.page.goto(step.visit, { waitUntil: 'commit' });
+  else await browser.page.locator(step.follow).first().click();
   await browser.page.waitForURL((at) => at.href.startsWith(step.until), { waitUntil: 'load' });
   return browser.shot(step.name);
 }

@@ -98,3 +98,16 @@ func TestExpressHearsThatTheProviderEndedTheSession(t *testing.T) {
 		t.Errorf("somebody else's session at Drawbridge is over: came to %s", again.url)
 	}
 }
+
+// TestExpressInChromium has the library's cookies where they count: its callback is posted to from our page.
+func TestExpressInChromium(t *testing.T) {
+	w, app, _, _ := expressWorld(t)
+	browse(t, []step{
+		{Visit: app.url + "/", Name: "foreign-login", at: w.provider.url, status: 200, says: "Sign in at the provider"},
+		{Fill: "input[name=login]", Value: "alice"},
+		{Follow: "form button", Until: app.url + "/session", Name: "signed-in", at: app.url + "/session", status: 200, says: "alice@corp.example"},
+		{Visit: app.url + "/logout", Until: w.provider.url, Name: "foreign-logout", at: w.provider.url, status: 200, says: "Sign out?"},
+		{Follow: "button", Until: app.url + "/signed-out", Name: "signed-out", at: app.url + "/signed-out", status: 200, says: "true"},
+		{Visit: app.url + "/session", Name: "nobody", at: app.url + "/session", status: 401, says: "not_signed_in"},
+	})
+}

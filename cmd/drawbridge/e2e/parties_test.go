@@ -59,7 +59,7 @@ func pair(t *testing.T, providerEnv, partyEnv map[string]string) (provider, part
 	return provider, startNode(t, "rp-openid-client.mjs", with(asParty, partyEnv))
 }
 
-func with(base, more map[string]string) map[string]string {
+func with[V any](base, more map[string]V) map[string]V {
 	all := maps.Clone(base)
 	maps.Copy(all, more)
 	return all

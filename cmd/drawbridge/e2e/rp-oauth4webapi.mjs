@@ -4,8 +4,9 @@
 //
 // env: ISSUER · CLIENT_ID · CLIENT_SECRET (absent: public client) · REDIRECT_URI (never visited) · POST_LOGOUT_REDIRECT_URI
 // (absent: no logout) · SCOPE · ID_TOKEN_ALG · FORM (JSON of field values, default {"login":"alice"}) · PARAMS (JSON of
-// further authorization parameters) · RUNS and PARALLEL (default 1)
-import { decodeProtectedHeader } from 'jose';
+// further authorization parameters) · DECRYPTION_KEY (private JWK; absent: nothing is encrypted) · USERINFO_ALG (absent:
+// userinfo is plain JSON) · RUNS and PARALLEL (default 1)
+import { compactDecrypt, decodeProtectedHeader, importJWK } from 'jose';
 import * as oauth from 'oauth4webapi';
 import { Agent } from './agent.mjs';
 import { env } from './kit.mjs';
@@ -15,7 +16,14 @@ const loopback = { [oauth.allowInsecureRequests]: true };
 const redirectURI = env('REDIRECT_URI');
 const postLogoutRedirectURI = process.env.POST_LOGOUT_REDIRECT_URI;
 const form = JSON.parse(env('FORM', '{"login":"alice"}'));
-const client = { client_id: env('CLIENT_ID', 'drawbridge'), id_token_signed_response_alg: env('ID_TOKEN_ALG', 'RS256') };
+const client = {
+  client_id: env('CLIENT_ID', 'drawbridge'),
+  id_token_signed_response_alg: env('ID_TOKEN_ALG', 'RS256'),
+  userinfo_signed_response_alg: process.env.USERINFO_ALG,
+};
+const decryptionKey = process.env.DECRYPTION_KEY && await importJWK(JSON.parse(process.env.DECRYPTION_KEY));
+const decrypt = async (jwe) => new TextDecoder().decode((await compactDecrypt(jwe, decryptionKey)).plaintext);
+const decrypting = decryptionKey && { [oauth.jweDecrypt]: decrypt };
 const authentication = process.env.CLIENT_SECRET ? oauth.ClientSecretBasic(process.env.CLIENT_SECRET) : oauth.None();
 
 const server = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, loopback));
@@ -47,7 +55,7 @@ async function journey() {
   const { tokens, claims, pages } = await signIn(agent);
   const userinfo = await fetchUserInfo(tokens.access_token, claims.sub);
   const refreshed = tokens.refresh_token && await refresh(tokens.refresh_token, claims.sub);
-  const signedOut = postLogoutRedirectURI && await signOut(agent, tokens.id_token);
+  const signedOut = postLogoutRedirectURI && await signOut(agent, decryptionKey ? await decrypt(tokens.id_token) : tokens.id_token);
   return { claims, header: decodeProtectedHeader(tokens.id_token), userinfo, refreshed, signed_out: signedOut, pages };
 }
 
@@ -67,21 +75,24 @@ async function signIn(agent) {
     code_challenge_method: 'S256',
     ...JSON.parse(env('PARAMS', '{}')),
   });
-  const { url, pages } = await agent.walk(start, form, redirectURI);
-  const answer = oauth.validateAuthResponse(server, client, new URL(url), state);
+  const { url, pages, posted } = await agent.walk(start, form, redirectURI);
+  const answer = oauth.validateAuthResponse(server, client, posted ? new URLSearchParams(posted) : new URL(url), state);
   const response = await oauth.authorizationCodeGrantRequest(server, client, authentication, answer, redirectURI, verifier, loopback);
-  const tokens = await oauth.processAuthorizationCodeResponse(server, client, response, { expectedNonce: nonce, requireIdToken: true });
+  const tokens = await oauth.processAuthorizationCodeResponse(server, client, response, { expectedNonce: nonce, requireIdToken: true, ...decrypting });
   await oauth.validateApplicationLevelSignature(server, response, loopback);
   return { tokens, claims: oauth.getValidatedIdTokenClaims(tokens), pages };
 }
 
 async function fetchUserInfo(accessToken, subject) {
-  return oauth.processUserInfoResponse(server, client, subject, await oauth.userInfoRequest(server, client, accessToken, loopback));
+  const response = await oauth.userInfoRequest(server, client, accessToken, loopback);
+  const userinfo = await oauth.processUserInfoResponse(server, client, subject, response, decrypting);
+  if (client.userinfo_signed_response_alg) await oauth.validateApplicationLevelSignature(server, response, loopback);
+  return userinfo;
 }
 
 async function refresh(refreshToken, subject) {
   const response = await oauth.refreshTokenGrantRequest(server, client, authentication, refreshToken, loopback);
-  const tokens = await oauth.processRefreshTokenResponse(server, client, response);
+  const tokens = await oauth.processRefreshTokenResponse(server, client, response, decrypting);
   if (tokens.id_token) await oauth.validateApplicationLevelSignature(server, response, loopback);
   const claims = oauth.getValidatedIdTokenClaims(tokens);
   if (claims && claims.sub !== subject) throw new Error(`refresh changed sub from ${subject} to ${claims.sub}`);

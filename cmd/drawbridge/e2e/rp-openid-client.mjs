@@ -1,7 +1,7 @@
 // A relying party on openid-client with every check it offers switched on.
 //
 // GET /            starts a login; query parameters go along as they are (prompt, max_age, acr_values, login_hint, …)
-// GET /callback    completes it: JSON {claims, header, userinfo, tokens}, or 400 {error, …}
+// GET /callback    completes it: JSON {claims, header, userinfo, tokens}, or 400 {error, …}; POST takes a form_post
 // GET /session     the same JSON again, 401 where nobody is signed in
 // GET /refresh     spends the refresh token, then the same JSON
 // GET /logout      RP-initiated logout, comes back to /signed-out
@@ -9,10 +9,12 @@
 // POST /backchannel takes a logout token: 200, or 400 with what is wrong with it
 // GET /frontchannel is loaded in a frame
 // GET /told        JSON {backchannel: claims of logout tokens, frontchannel: parameters}
+// GET /jwks.json   the public key that tokens and userinfo are encrypted for
 //
 // env: PORT · ISSUER · CLIENT_ID · CLIENT_SECRET (absent: public client) · TOKEN_AUTH client_secret_basic|client_secret_post
-// · SCOPE · ID_TOKEN_ALG
-import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
+// · SCOPE · ID_TOKEN_ALG · ENCRYPTION (absent: none; how ID tokens, logout tokens and signed userinfo are encrypted, such
+// as ECDH-ES; `encryption` is then the outer header of the ID token, as jose has opened it)
+import { compactDecrypt, createRemoteJWKSet, exportJWK, generateKeyPair, jwtVerify } from 'jose';
 import * as oidc from 'openid-client';
 import { env, listen, readForm, ready, redirect, sendJSON, sendPage } from './kit.mjs';
 
@@ -21,6 +23,9 @@ const clientSecret = process.env.CLIENT_SECRET;
 const scope = env('SCOPE', 'openid profile email');
 const { url: self, handle } = await listen();
 const redirectURI = `${self}/callback`;
+const idTokenAlg = env('ID_TOKEN_ALG', 'RS256');
+const encryption = process.env.ENCRYPTION;
+const keys = encryption && await generateKeyPair(encryption, { extractable: true });
 
 // By browser: {pending: Map(state → checks), signedIn, leaving}. The cookie's name carries the port, for cookies do not.
 const browsers = new Map();
@@ -36,6 +41,7 @@ const routes = {
   '/backchannel': backchannel,
   '/frontchannel': frontchannel,
   '/told': (req, res) => sendJSON(res, 200, told),
+  '/jwks.json': async (req, res) => sendJSON(res, 200, { keys: [{ ...await exportJWK(keys.publicKey), use: 'enc', alg: encryption, kid: 'only' }] }),
 };
 const told = { backchannel: [], frontchannel: [] };
 
@@ -56,9 +62,9 @@ async function provider() {
   discovered ??= oidc.discovery(
     new URL(env('ISSUER')),
     clientId,
-    { client_secret: clientSecret, id_token_signed_response_alg: env('ID_TOKEN_ALG', 'RS256') },
+    { client_secret: clientSecret, id_token_signed_response_alg: idTokenAlg, ...encryption && { userinfo_signed_response_alg: idTokenAlg } },
     clientAuthentication(),
-    { execute: [oidc.allowInsecureRequests, oidc.enableNonRepudiationChecks] },
+    { execute: [oidc.allowInsecureRequests, oidc.enableNonRepudiationChecks, decrypts] },
   );
   try {
     return await discovered;
@@ -66,6 +72,10 @@ async function provider() {
     discovered = undefined;
     throw err;
   }
+}
+
+function decrypts(config) {
+  if (encryption) oidc.enableDecryptingResponses(config, ['A128CBC-HS256', 'A256GCM'], { key: keys.privateKey, alg: encryption, kid: 'only' });
 }
 
 function clientAuthentication() {
@@ -103,11 +113,12 @@ async function start(req, res, at, browser) {
 }
 
 async function complete(req, res, at, browser) {
-  const checks = browser.pending.get(at.searchParams.get('state'));
+  const posted = req.method === 'POST' && await readForm(req);
+  const checks = browser.pending.get((posted || at.searchParams).get('state'));
   if (!checks) return sendJSON(res, 400, { error: 'unknown_state', message: 'No login of this browser has that state.' });
   browser.pending.delete(checks.expectedState);
   const config = await provider();
-  const tokens = await oidc.authorizationCodeGrant(config, at, checks);
+  const tokens = await oidc.authorizationCodeGrant(config, posted ? new Request(at, { method: 'POST', body: posted }) : at, checks);
   browser.signedIn = await describe(config, tokens, tokens.claims().sub);
   return showSession(res, browser);
 }
@@ -128,7 +139,7 @@ async function logout(req, res, at, browser) {
   browser.leaving = oidc.randomState();
   redirect(res, oidc.buildEndSessionUrl(config, {
     post_logout_redirect_uri: `${self}/signed-out`,
-    id_token_hint: browser.signedIn?.tokens.id_token ?? '',
+    id_token_hint: browser.signedIn?.hint ?? '',
     state: browser.leaving,
   }));
 }
@@ -142,11 +153,9 @@ function signedOut(req, res, at, browser) {
 
 /** OpenID Connect Back-Channel Logout 1.0 §2.6. */
 async function backchannel(req, res) {
-  const metadata = (await provider()).serverMetadata();
   const form = await readForm(req);
-  const { payload } = await jwtVerify(form.get('logout_token') ?? '', createRemoteJWKSet(new URL(metadata.jwks_uri)), {
-    issuer: metadata.issuer, audience: clientId, typ: 'logout+jwt', algorithms: [env('ID_TOKEN_ALG', 'RS256')],
-    requiredClaims: ['iat', 'exp', 'jti', 'events'], maxTokenAge: '2 minutes',
+  const { payload } = await verified(form.get('logout_token') ?? '', {
+    typ: 'logout+jwt', requiredClaims: ['iat', 'exp', 'jti', 'events'], maxTokenAge: '2 minutes',
   });
   const event = payload.events['http://schemas.openid.net/event/backchannel-logout'];
   const replayed = told.backchannel.some((had) => had.jti === payload.jti);
@@ -162,12 +171,24 @@ function frontchannel(req, res, at) {
   sendPage(res, 200, 'Signed out', '');
 }
 
+/** What jose reads in a token that the provider has signed for this client, and encrypted where that was agreed. */
+async function verified(token, checks) {
+  const metadata = (await provider()).serverMetadata();
+  const opened = encryption && await compactDecrypt(token, keys.privateKey, { keyManagementAlgorithms: [encryption] });
+  const signed = opened ? new TextDecoder().decode(opened.plaintext) : token;
+  const options = { issuer: metadata.issuer, audience: clientId, algorithms: [idTokenAlg], ...checks };
+  return { ...await jwtVerify(signed, createRemoteJWKSet(new URL(metadata.jwks_uri)), options), signed, encryption: opened?.protectedHeader };
+}
+
 /** What a token answer says about the user; a refresh may leave out the ID token and the refresh token. */
 async function describe(config, tokens, subject, had) {
   const kept = { ...had?.tokens, ...tokens };
+  const read = await verified(kept.id_token);
   return {
     claims: tokens.claims() ?? had?.claims,
-    header: decodeProtectedHeader(kept.id_token),
+    header: read.protectedHeader,
+    encryption: read.encryption,
+    hint: read.signed, // a provider need not be able to read what is encrypted for the client
     userinfo: await oidc.fetchUserInfo(config, tokens.access_token, subject),
     tokens: kept,
   };
