@@ -23,7 +23,7 @@ type Limits struct {
 	Callback PageLimits `yaml:"callback"`
 	// Pages that ask for consent, and their answers.
 	Consent PageLimits `yaml:"consent"`
-	// Requests to sign out.
+	// Requests to sign out, also by an identity provider's frame.
 	EndSession PageLimits `yaml:"end_session"`
 	// Calls of the token endpoint.
 	Token ClientLimits `yaml:"token"`

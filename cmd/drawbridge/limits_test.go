@@ -91,7 +91,7 @@ func TestEveryLimitIsKept(t *testing.T) {
 		text += "  " + key + ": {address: 1/24h}\n"
 	}
 	app, paths := start(t, text), []string{"/authorize", "/choose", "/identify", "/callback/corp", "/consent", "/end_session", "/end_session/confirm",
-		"/end_session/return", "/token", "/introspect", "/revoke"}
+		"/end_session/return", "/frontchannel_logout/corp", "/token", "/introspect", "/revoke"}
 	for _, path := range paths {
 		if first, _ := get(t, "http://"+app.PublicAddr()+path); first == http.StatusTooManyRequests {
 			t.Errorf("%s is limited by the use of another", path)

@@ -22,7 +22,7 @@ func limitsOf(l config.Limits) limit.Policy {
 	for _, route := range []string{"choose", "identify"} {
 		p.Endpoints[route] = limit.Endpoint{Address: rateOf(l.Authorize.Address)}
 	}
-	for _, route := range []string{"end_session", "end_session_confirm", "end_session_return"} {
+	for _, route := range []string{"end_session", "end_session_confirm", "end_session_return", "frontchannel_logout"} {
 		p.Endpoints[route] = limit.Endpoint{Address: rateOf(l.EndSession.Address)}
 	}
 	for route, c := range map[string]config.ClientLimits{"token": l.Token, "introspect": l.Introspect, "revoke": l.Revoke} {
