@@ -13,16 +13,21 @@ import (
 // A frame is one batch in the write-ahead file:
 //
 //	magic (4), length of what follows the head (4), run (8), sequence (8),
-//	CRC-32C of all of it but itself (4), sections
+//	CRC-32C of all of it but the two (4), CRC-32C of the head (4), sections
+//
+// The head has a sum of its own, because a power cut may leave a part of it over
+// something older: then nothing in it may be believed, and above all not that it
+// is of a later commit than there is.
 //
 // The run is a random number that the database knows too. The sequence counts
 // the frames of a run from 1. A section is what a batch has made of one
 // partition: what stands there now, so that it may be read twice.
 const (
-	frameHead = 28
+	frameHead = 32
 	runAt     = 8
 	seqAt     = 16
 	frameSum  = 24
+	headSum   = 28
 )
 
 const frameMagic = "DBW1"
@@ -54,6 +59,7 @@ func endFrame(frame []byte, run runID, seq uint64) error {
 	copy(frame[runAt:], run[:])
 	binary.BigEndian.PutUint64(frame[seqAt:], seq)
 	binary.BigEndian.PutUint32(frame[frameSum:], sumOf(frame))
+	binary.BigEndian.PutUint32(frame[headSum:], crc32.Checksum(frame[:headSum], castagnoli()))
 	return nil
 }
 
@@ -75,9 +81,12 @@ func cutFrame(b []byte, run runID) (seq uint64, frame []byte, ok bool) {
 	return seq, b[:n], true
 }
 
-// frameAt says whether b begins with the head of a frame, and which.
+// frameAt says whether b begins with the whole head of a frame, and which.
 func frameAt(b []byte, run runID) (seq uint64, ok bool) {
 	if len(b) < frameHead || string(b[:4]) != frameMagic || !bytes.Equal(b[runAt:seqAt], run[:]) {
+		return 0, false
+	}
+	if crc32.Checksum(b[:headSum], castagnoli()) != binary.BigEndian.Uint32(b[headSum:]) {
 		return 0, false
 	}
 	return binary.BigEndian.Uint64(b[seqAt:]), true
