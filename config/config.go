@@ -41,7 +41,7 @@ type Config struct {
 	Session Session `yaml:"session"`
 	// Notifications that a session has ended.
 	SessionWebhooks []SessionWebhook `yaml:"session_webhooks" validate:"dive"`
-	// How often what may be done. Requests beyond are answered with 429 and Retry-After. Nodes that share a store count together.
+	// How often what may be done. Requests beyond are answered with 429 and Retry-After. Nodes that share a store count together. Behind a reverse proxy that is not among `trusted_proxies` everybody has the address of the proxy, and limits by address are of all of them.
 	Limits Limits `yaml:"limits"`
 	// The mail server for verification mails. Without it nothing is mailed.
 	SMTP *SMTP `yaml:"smtp"`

@@ -5,8 +5,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/drawbridge-id/drawbridge/config"
+	"github.com/drawbridge-id/drawbridge/federation/store"
+	"github.com/drawbridge-id/drawbridge/federation/store/redisstore/redistest"
 	"github.com/drawbridge-id/drawbridge/federation/upstream/upstreamtest"
 )
 
@@ -79,6 +82,43 @@ func metricsOf(t *testing.T, app *App) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// TestNodesLimitTogether over one Redis: what goes through at one is missing at
+// the other.
+func TestNodesLimitTogether(t *testing.T) {
+	t.Parallel()
+	text := storedIn(file(t, upstreamtest.New(t).URL, "limits: {authorize: {address: 40/24h}}\n"), redistest.Start(t))
+	one, two := start(t, text+"node_name: one\n"), start(t, text+"node_name: two\n")
+	visits := func(app *App, most int) int {
+		for n := range most {
+			if status, _ := get(t, authorizeAt(app, "shop")); status == http.StatusTooManyRequests {
+				return n
+			}
+		}
+		return most
+	}
+	// told says how many nodes have told of the one counter that there is.
+	told := func() int {
+		home, _ := one.tenant("default")
+		rows, err := one.engine.Scan(t.Context(), store.Range{Partition: home.Place.Partition, Kind: "limit", Limit: 10})
+		if err != nil || len(rows) == 0 {
+			return 0
+		}
+		return strings.Count(string(rows[0].Value), `":`) - 1
+	}
+	if n := visits(one, 20); n != 20 {
+		t.Fatalf("%d went through at the first", n)
+	}
+	until(t, "the first has told", func() bool { return told() == 1 })
+	if n := visits(two, 10); n != 10 {
+		t.Fatalf("%d went through at the second", n)
+	}
+	until(t, "the second has told", func() bool { return told() == 2 })
+	time.Sleep(200 * time.Millisecond) // what it has told of, it now knows of the other
+	if n := visits(two, 40); n != 10 {
+		t.Errorf("%d more went through at the second, 10 should", n)
+	}
 }
 
 // TestEveryLimitIsKept: a limit by a name that no route has would limit nothing.
