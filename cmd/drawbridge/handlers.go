@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -138,16 +139,25 @@ func (a *App) authenticate(r *revision) (func(http.Handler) http.Handler, error)
 	return wire.Authenticate(o)
 }
 
-// bearer lets an access token of ours in, for its tenant and its scopes.
+// bearer lets an access token of ours in, for its tenant and for those of its
+// scopes that the file lets its client have now: what is taken away from a client
+// is not to work here for as long as its tokens happen to last.
 func (a *App) bearer(ctx context.Context, given string) (wire.Caller, error) {
 	access, err := a.inspect(ctx, given)
+	g := access.Grant
+	if err == nil {
+		t, _ := a.tenant(g.Tenant)
+		err = a.provider.Honoured(ctx, t, g)
+	}
 	if refused, ok := errors.AsType[*federation.Error](err); ok && refused.Code == federation.InvalidToken {
 		return wire.Caller{}, err
 	}
 	if err != nil {
 		return wire.Caller{}, wire.Unavailable("unavailable", "The token could not be looked at").Because(err)
 	}
-	return wire.Caller{Name: access.Grant.Client, Tenants: []string{access.Grant.Tenant}, Scopes: access.Grant.Scopes}, nil
+	client, _ := a.live.Load().registry.Client(g.Tenant, g.Client) // one that is gone has no scopes
+	scopes := slices.DeleteFunc(slices.Clone(g.Scopes), func(s string) bool { return !slices.Contains(client.Scopes, s) })
+	return wire.Caller{Name: g.Client, Tenants: []string{g.Tenant}, Scopes: scopes}, nil
 }
 
 // document serves a published contract.

@@ -121,6 +121,39 @@ egress:`, 1)
 	}
 }
 
+// TestTokensAtTheManagementListener: a token of a user opens it for what the file
+// lets the client have at that moment, whatever the token was given for.
+func TestTokensAtTheManagementListener(t *testing.T) {
+	t.Parallel()
+	text := strings.Replace(storeFile(t), "    consent: skip", "    consent: skip\n    scope: openid offline_access users", 1)
+	app, stop := serveOnce(t, operator(load(t, text)))
+	defer stop()
+	b := newBrowser(t, app)
+	code := func(scope string) url.Values {
+		return url.Values{"grant_type": {"authorization_code"}, "code": {b.codeFor(scope, "")}, "redirect_uri": {"http://127.0.0.1:9100/callback"}}
+	}
+	bound, _ := b.tokens(code("openid users"))
+	offline, _ := b.tokens(code("openid users offline_access"))
+	less, _ := b.tokens(code("openid"))
+	for _, step := range []struct {
+		name, was, is      string
+		with, withoutScope int
+	}{
+		{"as it was", "", "", http.StatusNotFound, http.StatusForbidden},
+		{"the scope is taken away", " offline_access users", " offline_access", http.StatusForbidden, http.StatusForbidden},
+		{"the client is gone", "client_id: shop", "client_id: another", http.StatusUnauthorized, http.StatusUnauthorized},
+		{"all is back", "", "", http.StatusNotFound, http.StatusForbidden},
+	} {
+		app.Reload(t.Context(), operator(load(t, strings.Replace(text, step.was, step.is, 1))))
+		for token, want := range map[string]int{bound: step.with, offline: step.with, less: step.withoutScope} {
+			users := "http://" + app.ManagementAddr() + "/v1/users?email=nobody%40corp.example" // 404 is being let in
+			if status, _, body := ask(t, users, http.MethodGet, "bearer", token, "", ""); status != want {
+				t.Errorf("%s: %d, not %d: %s", step.name, status, want, body)
+			}
+		}
+	}
+}
+
 // inAnotherStore is the configuration over a copy of its store.
 func inAnotherStore(t *testing.T, cfg config.Config) config.Config {
 	t.Helper()

@@ -1,6 +1,7 @@
 package op
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"mime"
@@ -30,7 +31,7 @@ func (h *Handler) userinfo(w http.ResponseWriter, r *http.Request) error {
 	}
 	g := access.Grant
 	wire.RequestInfoFrom(r.Context()).Note(slog.String("client", g.Client))
-	if err := h.honoured(r, g); err != nil {
+	if err := h.Honoured(r.Context(), t, g); err != nil {
 		return err
 	}
 	if !g.Has("openid") {
@@ -39,17 +40,17 @@ func (h *Handler) userinfo(w http.ResponseWriter, r *http.Request) error {
 	return h.tell(w, r, g)
 }
 
-// honoured says whether a grant still counts: its client must be configured,
-// and where no session dies with the person, the person must be there.
-func (h *Handler) honoured(r *http.Request, g federation.Grant) error {
-	t := tenantOf(r)
+// Honoured says whether the grant of an access token still counts, at whatever
+// door of ours it is shown: its client must be configured, and where no session
+// dies with the person, the person must be there. The error is invalid_token.
+func (h *Handler) Honoured(ctx context.Context, t federation.Tenant, g federation.Grant) error {
 	if _, known := h.o.Registry().Client(t.ID, g.Client); !known {
 		return federation.Fail(federation.InvalidToken, "The access token's client is not known any more.")
 	}
 	if !g.Offline {
 		return nil
 	}
-	p, err := h.o.Persons.Get(r.Context(), t, g.Person)
+	p, err := h.o.Persons.Get(ctx, t, g.Person)
 	if errors.Is(err, person.ErrNotFound) || err == nil && !p.Honours(g) {
 		return federation.Fail(federation.InvalidToken, "The account is no longer there, or is blocked, or took the grant back.")
 	}
