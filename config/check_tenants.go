@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -26,6 +27,9 @@ func (c *checker) tenants(cfg *Config) {
 	for i, tenant := range cfg.Tenants {
 		for j, acr := range tenant.ACRLevels {
 			c.bad(at("tenants", i, "acr_levels[%d]", j), acrWord(acr))
+		}
+		if tenant.Linking != "never" && tenant.Spread == "person" && c.sound(at("tenants", i, "linking"), at("tenants", i, "spread")) {
+			c.fault(at("tenants", i, "linking"), "must be never where the tenant is spread: a login lives in one partition with its user")
 		}
 		issuerAt := at("tenants", i, "issuer")
 		if tenant.ID == DefaultTenant {
@@ -91,6 +95,9 @@ func (c *checker) upstreams(cfg *Config) {
 		if upstream.Subject == "upstream" && perTenant[upstream.Tenant] > 1 {
 			c.fault(at("upstreams", i, "subject"), "must be own where a tenant has several upstreams: two of them may mean different users by one subject")
 		}
+		if upstream.Subject == "upstream" && linking(cfg, upstream.Tenant) {
+			c.fault(at("upstreams", i, "subject"), "must be own where the tenant links logins: a user has several subjects then")
+		}
 		for j, name := range upstream.Domains {
 			key := domain{upstream.Tenant, strings.ToLower(name)}
 			if other, taken := owner[key]; taken {
@@ -100,4 +107,9 @@ func (c *checker) upstreams(cfg *Config) {
 			owner[key] = i
 		}
 	}
+}
+
+// linking says whether users of a tenant may have several logins.
+func linking(cfg *Config, tenant string) bool {
+	return slices.ContainsFunc(cfg.Tenants, func(t Tenant) bool { return t.ID == tenant && (t.Linking == "ask" || t.Linking == "email") })
 }

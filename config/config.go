@@ -154,6 +154,8 @@ type Tenant struct {
 	SignIn string `yaml:"sign_in" default:"choose" validate:"oneof=choose identifier"`
 	// Authentication context classes (acr), as relying parties know them, the weakest first. A user who signs in anew with a stronger one steps up: the session ends (UPGRADE) and another takes its place. A session of a stronger one than was asked for with `acr_values` is enough.
 	ACRLevels []string `yaml:"acr_levels" validate:"max=32"`
+	// What a first sign-in is whose e-mail address somebody has who is known from another upstream, where both upstreams are believed about it: `never` the same user; `ask` has the user prove the account by signing in with it; `email` takes the upstreams' word. Addresses that a provider gives to somebody else later make `email` dangerous.
+	Linking string `yaml:"linking" default:"never" validate:"oneof=never ask email"`
 	// Spread a large tenant over the partitions of the store: `person` keeps everything of one person together. The order of its events is then per person, not per tenant. Never change it for a tenant that has persons.
 	Spread string `yaml:"spread" default:"no" validate:"oneof=no person"`
 }

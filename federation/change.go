@@ -43,6 +43,10 @@ const (
 	// PersonBlocked and PersonUnblocked: Person is as it is now.
 	PersonBlocked   ChangeKind = "person blocked"
 	PersonUnblocked ChangeKind = "person unblocked"
+	// LoginAdded and LoginRemoved: a login of Upstream is the person's now, or is no
+	// longer. Person is as it is now.
+	LoginAdded   ChangeKind = "login added"
+	LoginRemoved ChangeKind = "login removed"
 	// EmailConfirmed: Person is as it is now.
 	EmailConfirmed ChangeKind = "e-mail confirmed"
 	// SignedIn: a code is on its way to Client. Person and Session are set, and

@@ -12,9 +12,13 @@ type Person struct {
 	ID     string `json:"id"`
 	Tenant string `json:"tenant"`
 	// Upstream and Subject are where the person comes from. Together they are
-	// the person's alias.
+	// the person's alias. What is said of the person here, that upstream has said.
 	Upstream string `json:"upstream"`
 	Subject  string `json:"subject"`
+	// Links are further aliases, the oldest first, at most one per upstream.
+	// Unlinked are aliases that were taken away.
+	Links    []Link   `json:"links,omitempty"`
+	Unlinked []string `json:"unlinked,omitempty"`
 	// Name is for people to read, never an identifier.
 	Name string `json:"name,omitempty"`
 	// Email is the address as the upstream wrote it.

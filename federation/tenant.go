@@ -22,6 +22,9 @@ type Tenant struct {
 	// ACRLevels are authentication context classes, the weakest first: what a
 	// session's authentication level is counted by.
 	ACRLevels []string
+	// Linking is what becomes of a first sign-in with the address of somebody who
+	// is known from another upstream; empty is never.
+	Linking Linking
 	// Issuer is the issuer identifier, exactly as relying parties know it.
 	Issuer string
 	// Place is the tenant's home: its keys, its identity, whatever is the

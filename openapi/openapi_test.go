@@ -82,8 +82,8 @@ func TestEveryTenantPathHasItsTwin(t *testing.T) {
 		}
 		twins++
 	}
-	if twins != 13 {
-		t.Errorf("%d paths with a tenant, want 13", twins)
+	if twins != 15 {
+		t.Errorf("%d paths with a tenant, want 15", twins)
 	}
 }
 

@@ -49,6 +49,8 @@ const (
 	UserLockedOut      = "UserLockedout" // spelled so
 	UserUnlocked       = "UserUnlocked"
 	UserConfirmedEmail = "UserConfirmedEmail"
+	UserLoginAdded     = "UserLoginAdded"
+	UserLoginRemoved   = "UserLoginRemoved"
 	UserSignedIn       = "UserSignedIn"
 	UserSignedOut      = "UserSignedOut"
 	UserSignInFailed   = "UserSignInFailed"

@@ -47,6 +47,10 @@ func (a *announcer) plan(_ context.Context, c federation.Change) ([]store.Op, er
 		return a.event(c, sessionhooks.StreamUser, sessionhooks.UserLockedOut, c.Person.ID, map[string]any{"Metadata": a.metadata(c)})
 	case federation.PersonUnblocked:
 		return a.event(c, sessionhooks.StreamUser, sessionhooks.UserUnlocked, c.Person.ID, map[string]any{"Metadata": a.metadata(c)})
+	case federation.LoginAdded:
+		return a.event(c, sessionhooks.StreamUser, sessionhooks.UserLoginAdded, c.Person.ID, map[string]any{"LoginProvider": c.Upstream, "Metadata": a.metadata(c)})
+	case federation.LoginRemoved:
+		return a.event(c, sessionhooks.StreamUser, sessionhooks.UserLoginRemoved, c.Person.ID, map[string]any{"LoginProvider": c.Upstream, "Metadata": a.metadata(c)})
 	case federation.EmailConfirmed:
 		return a.event(c, sessionhooks.StreamUser, sessionhooks.UserConfirmedEmail, c.Person.ID, map[string]any{"Metadata": a.metadata(c)})
 	}

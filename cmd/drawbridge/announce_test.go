@@ -155,6 +155,8 @@ func TestEventsPerChange(t *testing.T) {
 		"news of a person":  {federation.Change{Kind: federation.PersonUpdated, Person: p}, []string{"UserUpdated"}, []string{"Email", "EmailConfirmed", "IsSystemUser", "SendInvitation", "Username", "ValidFrom"}},
 		"deletion":          {federation.Change{Kind: federation.PersonDeleted, Person: p, Request: req}, []string{"UserDeleted"}, nil},
 		"block":             {federation.Change{Kind: federation.PersonBlocked, Person: p, Request: req}, []string{"UserLockedout"}, []string{"FromIpAddress", "Metadata", "UserAgent"}},
+		"login added":       {federation.Change{Kind: federation.LoginAdded, Person: p, Upstream: "partner", Request: req}, []string{"UserLoginAdded"}, []string{"FromIpAddress", "LoginProvider", "Metadata", "UserAgent"}},
+		"login removed":     {federation.Change{Kind: federation.LoginRemoved, Person: p, Upstream: "partner", Request: req}, []string{"UserLoginRemoved"}, []string{"FromIpAddress", "LoginProvider", "Metadata", "UserAgent"}},
 		"end of a block":    {federation.Change{Kind: federation.PersonUnblocked, Person: p, Request: req}, []string{"UserUnlocked"}, []string{"FromIpAddress", "Metadata", "UserAgent"}},
 		"confirmed address": {federation.Change{Kind: federation.EmailConfirmed, Person: p, Request: req}, []string{"UserConfirmedEmail"}, []string{"FromIpAddress", "Metadata", "UserAgent"}},
 		"interactive":       {federation.Change{Kind: federation.SignedIn, Person: p, Session: s, Login: login, Upstream: "corp", Client: "shop"}, []string{"UserSignedIn"}, []string{"AuthenticationMethod", "AuthenticationRequirement", "Kind", "Metadata"}},

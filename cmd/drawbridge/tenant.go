@@ -28,7 +28,7 @@ var errSpread = errors.New("cannot be changed for a tenant that the store knows 
 // tenantOf makes a tenant of the file's: its public id is what the file says, or
 // one that is minted once and kept.
 func (b *builder) tenantOf(t config.Tenant) (federation.Tenant, error) {
-	made := federation.Tenant{ID: t.ID, Name: t.Name, SignIn: federation.SignIn(t.SignIn), ACRLevels: t.ACRLevels, Issuer: t.Issuer, Place: b.layout.Place(t.ID)}
+	made := federation.Tenant{ID: t.ID, Name: t.Name, SignIn: federation.SignIn(t.SignIn), ACRLevels: t.ACRLevels, Linking: federation.Linking(t.Linking), Issuer: t.Issuer, Place: b.layout.Place(t.ID)}
 	spread := t.Spread == "person"
 	if spread {
 		if b.layout.Partitions > federation.MaxSpread {

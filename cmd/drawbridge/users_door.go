@@ -41,6 +41,28 @@ func (a *App) usersDoor(tenancy wire.Tenancy) (*admin.Users, error) {
 			found, err := a.provider.Withdraw(ctx, t, id, client)
 			return found, gone(err)
 		},
+		Logins: func(ctx context.Context, t federation.Tenant, id string) ([]admin.Login, error) {
+			p, err := a.persons.Get(ctx, t, id)
+			if err != nil {
+				return nil, gone(err)
+			}
+			all := []admin.Login{{Upstream: p.Upstream, Subject: p.Subject}}
+			for _, l := range p.Links {
+				all = append(all, admin.Login{Upstream: l.Upstream, Subject: l.Subject, Linked: l.Linked})
+			}
+			return all, nil
+		},
+		Unlink: func(ctx context.Context, t federation.Tenant, id, upstream string, req federation.Request) error {
+			of := func(id string) (federation.Upstream, bool) { return a.live.Load().registry.Upstream(t.ID, id) }
+			err := a.persons.Unlink(ctx, t, id, upstream, of, req)
+			switch {
+			case errors.Is(err, person.ErrNotFound), errors.Is(err, person.ErrNoLogin):
+				return admin.ErrNoLogin
+			case errors.Is(err, person.ErrLastLogin):
+				return admin.ErrLastLogin
+			}
+			return err
+		},
 		Tenancy: tenancy, Tenant: a.tenant, Log: a.log,
 	})
 }

@@ -19,6 +19,8 @@ const (
 	ScopeUsersBlock        = "users:block"
 	ScopeUsersConsents     = "users:consents"
 	ScopeUsersConsentsRead = "users:consents:read"
+	ScopeUsersLogins       = "users:logins"
+	ScopeUsersLoginsRead   = "users:logins:read"
 )
 
 // Consent is what a user has agreed that a client may have: schema Consent of
@@ -43,7 +45,12 @@ type UsersOptions struct {
 	// of it, found is false where there was none.
 	Consents func(ctx context.Context, t federation.Tenant, person string) ([]Consent, error)
 	Withdraw func(ctx context.Context, t federation.Tenant, person, client string) (found bool, err error)
-	Tenancy  wire.Tenancy
+	// Logins are a user's aliases; Unlink takes one away, ErrNoLogin and ErrLastLogin
+	// say why not.
+	Logins func(ctx context.Context, t federation.Tenant, person string) ([]Login, error)
+	Unlink func(ctx context.Context, t federation.Tenant, person, upstream string, req federation.Request) error
+
+	Tenancy wire.Tenancy
 	// Tenant finds a tenant by its slug.
 	Tenant func(slug string) (federation.Tenant, bool)
 	// Log takes the audit lines.
@@ -52,13 +59,13 @@ type UsersOptions struct {
 
 // Users is the management door of what users may do and have agreed to, under
 // /v1/tenants/{tenant}/users and /v1/users, beside the Users contract: block,
-// unblock, list and withdraw consents. Each change leaves an audit line that names
+// unblock, list and withdraw consents, list and remove logins. Each change leaves an audit line that names
 // the caller and those behind it.
 type Users struct{ o UsersOptions }
 
 // NewUsers makes the door.
 func NewUsers(o UsersOptions) (*Users, error) {
-	if o.Find == nil || o.Block == nil || o.Unblock == nil || o.Consents == nil || o.Withdraw == nil ||
+	if o.Find == nil || o.Block == nil || o.Unblock == nil || o.Consents == nil || o.Withdraw == nil || o.Logins == nil || o.Unlink == nil ||
 		o.Tenant == nil || o.Tenancy.Known == nil || o.Tenancy.Slug == nil {
 		return nil, errors.New("admin: the door of users needs users and tenants")
 	}
@@ -78,6 +85,8 @@ func (u *Users) Mount(r *mux.Router) {
 		on("blockUser", "/blocked", ScopeUsersBlock, u.block, http.MethodPut)
 		on("unblockUser", "/blocked", ScopeUsersBlock, u.unblock, http.MethodDelete)
 		on("listConsents", "/consents", ScopeUsersConsentsRead, u.list, http.MethodGet, http.MethodHead)
+		on("listLogins", "/logins", ScopeUsersLoginsRead, u.logins, http.MethodGet, http.MethodHead)
+		on("removeLogin", "/logins/{upstream:[^/]*}", ScopeUsersLogins, u.unlink, http.MethodDelete)
 		on("withdrawConsent", "/consents/{client:[^/]*}", ScopeUsersConsents, u.withdraw, http.MethodDelete)
 	}
 }

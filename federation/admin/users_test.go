@@ -49,6 +49,14 @@ func openUsers(t *testing.T) (*door, *asked) {
 			note("withdraw "+client, org, person)
 			return client == "shop" || client == "a/b", nil
 		},
+		Logins: func(context.Context, federation.Tenant, string) ([]admin.Login, error) {
+			return []admin.Login{{Upstream: "corp", Subject: "1"}, {Upstream: "partner", Subject: "p", Linked: time.Date(2031, 5, 6, 7, 8, 9, 0, time.UTC)}}, nil
+		},
+		Unlink: func(_ context.Context, org federation.Tenant, person, upstream string, req federation.Request) error {
+			note("unlink "+upstream, org, person)
+			a.req = req
+			return map[string]error{"corp": admin.ErrLastLogin, "blog": admin.ErrNoLogin}[upstream]
+		},
 		Tenant: tenant, Log: slog.New(slog.NewTextHandler(&d.log, nil)),
 		Tenancy: wire.Tenancy{
 			Known: func(slug string) bool { _, ok := tenant(slug); return ok },
@@ -61,7 +69,7 @@ func openUsers(t *testing.T) (*door, *asked) {
 	router := wire.NewRouter()
 	u.Mount(router)
 	var all []wire.Credential
-	for name, scope := range map[string]string{"platform": "users", "blocker": "users:block", "reader": "users:consents:read", "contract": "users:read", "sessions": "sessions"} {
+	for name, scope := range map[string]string{"platform": "users", "blocker": "users:block", "reader": "users:consents:read", "unlinker": "users:logins", "contract": "users:read", "sessions": "sessions"} {
 		all = append(all, wire.Credential{Username: name, Secrets: [][32]byte{sha256.Sum256([]byte(secret))}, Tenants: []string{"default"}, Scopes: []string{scope}})
 	}
 	auth, err := wire.Authenticate(wire.AuthOptions{Basic: all})

@@ -186,9 +186,14 @@ func home(offered []federation.Upstream, hint string) int {
 // startUpstream sends the browser to an upstream, bound by a transaction. The
 // upstream is one that the client may use.
 func (h *Handler) startUpstream(w http.ResponseWriter, r *http.Request, q request, u federation.Upstream) error {
-	t := tenantOf(r)
+	return h.sendTo(w, r, transaction{Request: q}, u)
+}
+
+// sendTo is startUpstream with what else the transaction is to bring back.
+func (h *Handler) sendTo(w http.ResponseWriter, r *http.Request, tx transaction, u federation.Upstream) error {
+	t, q := tenantOf(r), tx.Request
 	handle := federation.NewSecret()
-	tx := transaction{Step: atUpstream, Request: q, Upstream: u.ID, Nonce: federation.NewSecret(), Verifier: federation.NewSecret()}
+	tx.Step, tx.Upstream, tx.Nonce, tx.Verifier = atUpstream, u.ID, federation.NewSecret(), federation.NewSecret()
 	to, err := u.Connector.AuthURL(r.Context(), tx.attempt(t, handle))
 	if err != nil {
 		return h.refused(r, q, u, err)

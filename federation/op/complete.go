@@ -29,6 +29,10 @@ type visit struct {
 	told *federation.Login
 	// agreed says that the user has just consented.
 	agreed bool
+	// link is a login that this one is to prove an account for; declined is the
+	// subject of one that the user wants an account of its own for.
+	link     *linking
+	declined string
 }
 
 // outcome is what one try brought about, or what it found out before it failed.
@@ -38,7 +42,9 @@ type outcome struct {
 	// asks says that the user must agree first; there is no code then.
 	asks bool
 	// person is who signed in, with an id if known.
-	person   federation.Person
+	person federation.Person
+	// joined is the upstream of a login that was added, if one was.
+	joined   string
 	verdicts []claims.Verdict
 }
 
@@ -66,9 +72,16 @@ func (h *Handler) complete(w http.ResponseWriter, r *http.Request, v visit) erro
 	if errors.Is(err, session.ErrSignedOut) {
 		return h.signedOutMeanwhile(w, r, v, got, err)
 	}
+	if ask := new(linkableError); errors.As(err, &ask) {
+		return h.startLink(w, r, v, ask.linking)
+	}
+	if errors.Is(err, person.ErrApart) {
+		err = errNotLinked(err)
+	}
 	if err != nil {
 		return h.denied(r, t, v, got, err)
 	}
+	h.linked(r, v, got)
 	if got.started != nil {
 		h.o.Sessions.Committed(*got.started)
 		http.SetCookie(w, h.o.Sessions.Cookie(*got.started, t.Secure()))
@@ -138,14 +151,18 @@ func (h *Handler) signIn(r *http.Request, t federation.Tenant, v visit) (out out
 		return out, err
 	}
 	h.o.Persons.Committed(ctx, t, known)
-	out.code, out.started, out.person = plan.handle.String(), plan.started, plan.who
+	out.code, out.started, out.person, out.joined = plan.handle.String(), plan.started, plan.who, known.Joins()
 	return out, nil
 }
 
 // who is the person of a login, or of the session where there is no new login.
 func (h *Handler) who(ctx context.Context, t federation.Tenant, v visit) (person.Known, error) {
 	if v.fresh {
-		return h.o.Persons.Resolve(ctx, t, v.login)
+		known, err := h.o.Persons.Resolve(ctx, t, v.login)
+		if err != nil {
+			return known, err
+		}
+		return h.related(ctx, t, v, known)
 	}
 	p, err := h.o.Persons.Get(ctx, t, v.held.Session.Person)
 	return person.Known{Person: p}, err

@@ -53,6 +53,15 @@
 //     session's level is never lowered by a login. In a tenant
 //     that is spread by person the end may be a commit of its own, made once the
 //     new login's claims are worked out and before it is committed.
+//   - A first sign-in with the vouched address of somebody of another upstream is
+//     somebody new, unless the tenant links logins. Where it asks, the user proves the
+//     account by signing in with it in the same browser; what the new login has said
+//     so far travels sealed. Who is that account's person signs in by that login, and
+//     the new one leads there from the next time on. Who wants an account of their own
+//     goes to the new upstream once more, since its answer does not fit a cookie. Where
+//     the upstreams' word is enough nobody is asked. The address of somebody who is
+//     blocked does not sign in at all; a client that may not use the account's upstream
+//     has nobody asked.
 //   - Who has to sign in again (prompt=login, max_age, another acr) goes back to
 //     the upstream of the session. select_account asks.
 //   - A session whose acr is known and none of acr_values is not enough, unless

@@ -18,7 +18,7 @@ import (
 // grant that outlived its session, what the upstream said last.
 func (h *Handler) base(r *http.Request, client federation.Client, g federation.Grant, on token.Grounds) (claims.Set, error) {
 	t := tenantOf(r)
-	known := on.Person.Claims
+	known := on.Person.ClaimsAt(g.Upstream)
 	if login, ok := on.Session.Login(g.Upstream); ok {
 		known = login.Claims
 	}

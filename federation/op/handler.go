@@ -128,6 +128,7 @@ func (h *Handler) mount() *mux.Router {
 	at("/callback/{upstream}", "callback", h.page(methods{get: h.callback, post: h.callback}))
 	at("/callback/{upstream}/continue", "callback", h.page(methods{get: h.continueCallback}))
 	at("/consent", "consent", h.page(methods{get: h.askConsent, head: h.askConsent, post: h.takeConsent}))
+	at("/link", "link", h.page(methods{get: h.askLink, head: h.askLink, post: h.takeLink}))
 	at("/end_session", "end_session", h.page(methods{get: h.endSession, post: h.endSession}))
 	at("/end_session/continue", "end_session", h.page(methods{get: h.continueEndSession}))
 	at("/end_session/return", "end_session_return", h.page(methods{get: h.returnToEndSession}))

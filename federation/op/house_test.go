@@ -255,6 +255,8 @@ type setup struct {
 	change func(*federation.Client)
 	// signIn is what the tenants say of how users tell where they belong.
 	signIn federation.SignIn
+	// linking is what becomes of two upstreams' users with one address.
+	linking federation.Linking
 	// levels are the tenants' acr_levels.
 	levels   []string
 	upstream func(*federation.Upstream)
@@ -283,7 +285,7 @@ func (h *house) configure(s *setup) {
 	}
 	for i := range tenants {
 		tenants[i].Place, tenants[i].Spread = h.over.Place(tenants[i].ID), h.over
-		tenants[i].SignIn, tenants[i].ACRLevels = s.signIn, s.levels
+		tenants[i].SignIn, tenants[i].ACRLevels, tenants[i].Linking = s.signIn, s.levels, s.linking
 	}
 	var ups []federation.Upstream
 	for _, t := range tenants {

@@ -36,6 +36,8 @@ const (
 	atConsent  step = "consent"
 	// atIdentifier waits for what the user enters.
 	atIdentifier step = "identify"
+	// atLink waits for whether a login is to be added to an account.
+	atLink step = "link"
 	// atDeparture waits for an upstream that the user is signed out of.
 	atDeparture step = "departure"
 )
@@ -51,6 +53,10 @@ type transaction struct {
 	Verifier string `json:"v,omitempty"`
 	// Person is who is asked to agree.
 	Person string `json:"pe,omitempty"`
+	// Link is a login that is to be added to an account, Declined the subject of one
+	// that the user does not want to be.
+	Link     *linking `json:"l,omitempty"`
+	Declined string   `json:"ld,omitempty"`
 	// Departure is what is left of a logout.
 	Departure *departure `json:"d,omitempty"`
 	Expires   time.Time  `json:"e"`

@@ -64,6 +64,9 @@ func (m *Manager) remove(ctx context.Context, t federation.Tenant, row store.Row
 		m.people.Take(row.Place, p.ID, row.Version),
 		m.aliases.Drop(row.Place, aliasID(p.Upstream, p.Subject)),
 		m.intents.Create(row.Place.Own(), due, *in, time.Time{}))
+	for _, l := range p.Links {
+		ops = append(ops, m.aliases.Drop(row.Place, aliasID(l.Upstream, l.Subject)))
+	}
 	_, ops, err := m.announce(ctx, federation.Change{
 		Kind: federation.PersonDeleted, Tenant: t, At: now, Detected: now, Upstream: p.Upstream, Request: in.Request,
 	}, p, ops)

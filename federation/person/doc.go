@@ -17,6 +17,10 @@
 //   - A blocked person does not sign in. Block ends what there is of theirs as
 //     Delete does: an intent is committed with it. What was granted before the block
 //     was set, or before it was lifted, never counts again (Person.Honours).
+//   - A login of another upstream becomes somebody's only where both upstreams vouch
+//     for one address, which one person alone has, and only in the commit of a
+//     sign-in, which proves it all once more. It is never made so by what we
+//     confirmed ourselves. What a caller has to add is in Candidate.
 //   - A deleted person is gone at once, their sessions right after. What a crash
 //     leaves behind is finished by Run, and nothing else is lost: an intent is
 //     committed with the removal and taken away when all sessions have ended.
@@ -26,6 +30,8 @@
 //
 // PlanSignIn: {person, alias, indexes, PersonCreated or PersonUpdated}, next to
 // whatever the caller commits with it. ConfirmEmail: {person, EmailConfirmed}.
+// With a login that is added: {person, alias, LoginAdded} in the same. Unlink:
+// {person, alias removed, indexes, intent, LoginRemoved}.
 // Block and Unblock: {person, PersonBlocked or PersonUnblocked}, a block with an
 // intent.
 // Delete is three steps: {person, alias, indexes removed, intent, PersonDeleted},
@@ -55,6 +61,16 @@
 //   - The newest login is believed: what an upstream stops saying (an address, a
 //     customer) is no longer known. A confirmed address is kept and counts again
 //     should the upstream come back to it.
+//   - Of a person with several logins the first says who they are: name, address and
+//     customer are that upstream's. Of the others their claims are kept, each for
+//     itself: what one upstream says is not told as another's. The first one may be
+//     removed, and then the oldest of the others takes its place.
+//   - An upstream has one login of a person, since a session has one of each upstream.
+//   - A login that is removed ends all that the person had, not only what came by it:
+//     who removes one does not trust it. It is remembered, so that it is not added
+//     again without the user's being asked.
+//   - Logins are not linked in spread tenants: an alias decides about the partition of
+//     its person, and two of them would not be proven by one commit.
 //   - An address that cannot be normalised is no address.
 //   - PersonUpdated is announced when anything but the protocol's own claims
 //     (iat, nonce, at_hash ...) differs from the login before.

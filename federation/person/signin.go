@@ -17,6 +17,8 @@ type Known struct {
 	// New says that this is a first sign-in: nothing is stored yet.
 	New bool
 
+	// join is a login that the sign-in adds to the person, or nil.
+	join *Join
 	// under is how far the sign-in is; nil where no login was resolved.
 	under *progress
 }
@@ -60,7 +62,7 @@ func (m *Manager) Resolve(ctx context.Context, t federation.Tenant, l federation
 // login is no longer k's; *federation.Error with access_denied when the person
 // is blocked.
 func (m *Manager) PlanSignIn(ctx context.Context, t federation.Tenant, u federation.Upstream, k Known, l federation.Login, req federation.Request) (federation.Person, []store.Op, error) {
-	if u.ID != l.Upstream || k.Person.Upstream != l.Upstream || k.Person.Subject != l.Subject {
+	if subject, has := k.Person.SubjectAt(l.Upstream); u.ID != l.Upstream || !k.join.is(l) && (!has || subject != l.Subject) {
 		return federation.Person{}, nil, errors.New("person: login, upstream and person do not belong together")
 	}
 	now, err := m.now(ctx)
@@ -73,7 +75,17 @@ func (m *Manager) PlanSignIn(ctx context.Context, t federation.Tenant, u federat
 	change := federation.Change{Tenant: t, At: now, Detected: now, Login: &l, Upstream: u.ID, Request: req}
 	if f := k.under.found; f != nil {
 		k.under.found = nil
-		return m.update(ctx, change, k.under, *f, u)
+		return m.update(ctx, change, k, *f, u)
+	}
+	if k.join.is(l) {
+		row, err := m.read(ctx, t, k.Person.ID)
+		if errors.Is(err, ErrNotFound) {
+			err = ErrMoved
+		}
+		if err != nil {
+			return federation.Person{}, nil, err
+		}
+		return m.update(ctx, change, k, found{person: row}, u)
 	}
 	f, err := m.lookUp(ctx, t, l.Upstream, l.Subject)
 	switch {
@@ -86,7 +98,7 @@ func (m *Manager) PlanSignIn(ctx context.Context, t federation.Tenant, u federat
 	case f.person.Value.ID != k.Person.ID:
 		return federation.Person{}, nil, ErrMoved
 	}
-	return m.update(ctx, change, k.under, f, u)
+	return m.update(ctx, change, k, f, u)
 }
 
 func (m *Manager) create(ctx context.Context, c federation.Change, k Known, u federation.Upstream) (federation.Person, []store.Op, error) {
@@ -107,22 +119,49 @@ func (m *Manager) create(ctx context.Context, c federation.Change, k Known, u fe
 	return m.announce(ctx, c, p, ops)
 }
 
-func (m *Manager) update(ctx context.Context, c federation.Change, under *progress, f found, u federation.Upstream) (federation.Person, []store.Op, error) {
-	was := f.person.Value.person()
+// update counts the sign-in of somebody who is known. The alias that it came by
+// is proven by the commit, or added in it.
+func (m *Manager) update(ctx context.Context, c federation.Change, k Known, f found, u federation.Upstream) (federation.Person, []store.Op, error) {
+	was, at := f.person.Value.person(), f.person.Place
 	if was.Blocked {
 		return was, nil, federation.Fail(federation.AccessDenied, "This account is blocked.")
 	}
-	is := counted(describe(was, u, *c.Login), c.At)
+	is, first := was, k.join.is(*c.Login)
+	var ops []store.Op
+	var err error
+	if !first {
+		is = said(is, u, *c.Login)
+		ops = append(ops, m.aliases.Check(at, f.alias.ID, f.alias.Version))
+	}
+	var adds []store.Op
+	if k.join != nil {
+		is, adds, err = m.joined(ctx, c.Tenant, is, *k.join, c.At)
+		if errors.Is(err, ErrApart) && first {
+			err = ErrMoved // it is somebody else's, or nobody's yet
+		}
+		if err != nil {
+			return was, nil, err
+		}
+		ops = append(ops, adds...)
+	}
+	if first {
+		is = said(is, u, *c.Login)
+	}
+	is = counted(is, c.At)
 	news := differs(was, is)
-	if news {
+	if news || len(adds) > 0 {
 		is.Updated = c.At
 	}
-	at := f.person.Place
-	ops, due := m.reindex(c.Tenant, was, is, c.At)
-	under.due = due
-	ops = append(ops,
-		m.aliases.Check(at, f.alias.ID, f.alias.Version),
-		m.people.Replace(at, is.ID, recordOf(is), f.person.Version, time.Time{}))
+	index, due := m.reindex(c.Tenant, was, is, c.At)
+	k.under.due = due
+	ops = append(append(ops, index...), m.people.Replace(at, is.ID, recordOf(is), f.person.Version, time.Time{}))
+	if len(adds) > 0 {
+		added := c
+		added.Kind, added.Upstream = federation.LoginAdded, k.join.Upstream
+		if is, ops, err = m.announce(ctx, added, is, ops); err != nil {
+			return is, nil, err
+		}
+	}
 	if !news {
 		return is, ops, nil
 	}

@@ -48,6 +48,14 @@ type Consent struct {
 	Home, Policy, Terms string
 }
 
+// Link asks whether a login belongs to an account that there is.
+type Link struct {
+	Client, Action, Transaction string
+	// Account is the address that both have; With and New are where the account
+	// and the login are.
+	Account, With, New string
+}
+
 // Logout asks whether to sign out.
 type Logout struct{ Client, Account, Action, Proof string }
 
@@ -116,6 +124,7 @@ type FormPost struct {
 func (Choose) name() string        { return "choose" }
 func (Identify) name() string      { return "identify" }
 func (Consent) name() string       { return "consent" }
+func (Link) name() string          { return "link" }
 func (Logout) name() string        { return "logout" }
 func (SignedOut) name() string     { return "signed_out" }
 func (StillSignedIn) name() string { return "stay" }

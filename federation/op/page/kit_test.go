@@ -15,6 +15,7 @@ func samples() map[string]Page {
 	fields := []Field{{"error", "server_error"}, {"state", `"><b>`}}
 	return map[string]Page{
 		"choose":           Choose{Client: "Example Shop", Choices: []Choice{{ID: "corp", Name: "Example Corporation", Link: "/choose?a=b&c=d", Last: true}, {ID: "p", Name: "<b>", Link: "/x"}}},
+		"link":             Link{Client: "Example Shop", Account: "ada@example.org", With: "Corp", New: "Partner", Action: "/link", Transaction: "tx"},
 		"identify":         Identify{Client: "Example Shop", Action: "/identify", Transaction: "tx"},
 		"identify empty":   Identify{Client: "Example Shop", Action: "/identify", Transaction: "tx", Problem: NothingEntered},
 		"identify unknown": Identify{Client: "Example Shop", Action: "/identify", Transaction: "tx", Value: `"><b>`, Problem: NobodysDomain},

@@ -170,6 +170,7 @@ func TestWhatIsSaidIsNoMarkup(t *testing.T) {
 	for i := range s.Languages() {
 		for _, p := range []Page{
 			Choose{Client: evil, Choices: []Choice{{ID: evil, Name: evil, Link: "javascript:alert(1)"}}},
+			Link{Client: evil, Account: evil, With: evil, New: evil, Action: evil, Transaction: evil},
 			Identify{Client: evil, Action: evil, Transaction: evil, Value: evil},
 			Consent{Client: evil, Account: evil, Host: evil, Action: evil, Transaction: evil, Scopes: []string{evil}, Claims: []string{evil}, Home: "javascript:alert(1)", Policy: evil, Terms: evil},
 			Logout{Client: evil, Account: evil, Action: evil, Proof: evil},
