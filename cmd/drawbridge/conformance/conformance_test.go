@@ -11,8 +11,9 @@
 // leaves out for clients that are registered by hand, or skips where something is
 // not offered, have a case nevertheless: that it is not offered, and that who asks
 // for it is told so. The program is a binary of its own, over TLS, with a store on
-// disk; the user is a browser that agrees to everything. This is no certification,
-// and no run of the suite itself.
+// disk; the user is a browser that agrees to everything. The plan by form post runs
+// at a tenant whose issuer has a path, while the others run at the default one. This
+// is no certification, and no run of the suite itself.
 package conformance
 
 import (
@@ -21,7 +22,7 @@ import (
 	"testing"
 )
 
-// TestConformance runs every case in both ways that it may be answered in.
+// TestConformance runs every case of every plan.
 func TestConformance(t *testing.T) {
 	s := open(t)
 	for plan, names := range rows() {
@@ -33,9 +34,9 @@ func TestConformance(t *testing.T) {
 					if plan != rpLogout { // its rows have the upstream to themselves, one after the other
 						t.Parallel()
 					}
-					m := &module{T: t, suite: s, user: s.browser(t)}
+					m := &module{T: t, suite: s, user: s.browser(t), issuer: s.root}
 					if plan == formPostBasic {
-						m.mode = "form_post"
+						m.mode, m.tenant, m.issuer = "form_post", acme, s.root+"/t/"+acme
 					}
 					m.begin()
 					run[name](m)

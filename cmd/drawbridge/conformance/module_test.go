@@ -19,6 +19,8 @@ type module struct {
 	*testing.T
 	*suite
 	user *browser
+	// tenant is the one that is looked at, empty for the default one.
+	tenant, issuer string
 	// mode is the response_mode to ask for; empty for none.
 	mode string
 	meta map[string]any
@@ -44,6 +46,10 @@ func (m *module) begin() {
 		seen[k.KeyID] = true
 	}
 }
+
+func (m *module) first() client  { return first().at(m.tenant) }
+func (m *module) second() client { return second().at(m.tenant) }
+func (m *module) third() client  { return third().at(m.tenant) }
 
 // endpoint is an address out of the metadata.
 func (m *module) endpoint(name string) string {

@@ -25,7 +25,8 @@ import (
 
 // suite is the program among the parties that it serves.
 type suite struct {
-	issuer string
+	// root is the default tenant's issuer.
+	root string
 	// corp signs users in; partner does for the one client that looks at how
 	// Drawbridge takes an upstream's logout.
 	corp, partner *upstreamtest.Provider
@@ -36,6 +37,8 @@ type suite struct {
 // client is a relying party as the program knows it.
 type client struct {
 	id, secret string
+	// tenant is the one that it belongs to, empty for the default one.
+	tenant string
 	// post says that it proves itself in the body.
 	post bool
 }
@@ -46,6 +49,22 @@ func third() client  { return client{id: "third", secret: "third-secret-Rn51cXe9
 func back() client   { return client{id: "back", secret: "back-secret-Wd83kLs27Fj"} }
 func front() client  { return client{id: "front", secret: "front-secret-Gb64vNz18Qa"} }
 func guest() client  { return client{id: "guest", secret: "guest-secret-Yt29hMk75Ux"} }
+
+// at is a client like this one at another tenant.
+func (c client) at(tenant string) client {
+	if tenant != "" {
+		c.tenant, c.id, c.secret = tenant, tenant+"_"+c.id, c.secret+"-"+tenant
+	}
+	return c
+}
+
+// clients are all of them.
+func clients() []client {
+	return []client{first(), second(), third(), back(), front(), guest(), first().at(acme), second().at(acme), third().at(acme)}
+}
+
+// acme is a tenant whose issuer has a path.
+const acme = "acme"
 
 // open builds the program and starts it until the test ends.
 func open(t *testing.T) *suite {
@@ -62,7 +81,7 @@ func open(t *testing.T) *suite {
 	s.corp.Set(upstreamtest.Knobs{Claims: map[string]any{"acr": "1"}, Userinfo: everything()})
 	s.party = newParty(t, cert, key)
 	public, management := freeAddr(t), freeAddr(t)
-	s.issuer = "https://" + public
+	s.root = "https://" + public
 	file := filepath.Join(t.TempDir(), "drawbridge.yaml")
 	if err := os.WriteFile(file, []byte(s.file(t, public, management, cert, key)), 0o600); err != nil {
 		t.Fatal(err)
@@ -92,22 +111,28 @@ tls: {cert_file: %q, key_file: %q}
 management: {listen: %s}
 store: {engine: bolt, path: %q}
 egress: {upstreams: [127.0.0.0/8], relying_parties: [127.0.0.0/8]}
+limits: off # one user, who signs in from one address more often than anybody does
+tenants: [{id: default}, {id: acme}]
 upstreams:
-  - {id: corp, issuer: %q, client_id: drawbridge, client_secret: "${env:CORP_SECRET}", domains: [corp.example]}
-  - {id: partner, issuer: %q, client_id: drawbridge, client_secret: "${env:CORP_SECRET}"}
+  - {id: corp, issuer: %[7]q, client_id: drawbridge, client_secret: "${env:CORP_SECRET}", domains: [corp.example]}
+  - {id: partner, issuer: %[8]q, client_id: drawbridge, client_secret: "${env:CORP_SECRET}"}
+  - {id: acme-corp, tenant: acme, issuer: %[7]q, client_id: drawbridge, client_secret: "${env:CORP_SECRET}", domains: [corp.example]}
 clients:
-`, s.issuer, public, cert, key, management, filepath.ToSlash(filepath.Join(t.TempDir(), "drawbridge.db")), s.corp.URL, s.partner.URL)
-	for _, c := range []client{first(), second(), third(), back(), front(), guest()} {
+`, s.root, public, cert, key, management, filepath.ToSlash(filepath.Join(t.TempDir(), "drawbridge.db")), s.corp.URL, s.partner.URL)
+	for _, c := range clients() {
 		upstream, more := "corp", ""
-		switch c {
-		case third():
-			more = "    token_endpoint_auth_method: client_secret_post\n"
-		case back():
+		switch {
+		case c.tenant != "":
+			upstream, more = c.tenant+"-corp", "    tenant: "+c.tenant+"\n"
+		case c == back():
 			more = "    backchannel_logout_uri: " + s.party.URL + "/back\n    backchannel_logout_session_required: true\n"
-		case front():
+		case c == front():
 			more = "    frontchannel_logout_uri: " + s.party.URL + "/front\n    frontchannel_logout_session_required: true\n"
-		case guest():
+		case c == guest():
 			upstream = "partner"
+		}
+		if c.post {
+			more += "    token_endpoint_auth_method: client_secret_post\n"
 		}
 		text += fmt.Sprintf(`  - client_id: %s
     client_secret: "${env:SECRET_%[1]s}"
@@ -131,7 +156,7 @@ func (s *suite) serve(t *testing.T, file, cert, ready string) {
 	var printed bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &printed, &printed
 	cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+cert, "CORP_SECRET="+s.corp.ClientSecret)
-	for _, c := range []client{first(), second(), third(), back(), front(), guest()} {
+	for _, c := range clients() {
 		cmd.Env = append(cmd.Env, "SECRET_"+c.id+"="+c.secret)
 	}
 	if err := cmd.Start(); err != nil {
