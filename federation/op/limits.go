@@ -99,7 +99,9 @@ func (h *Handler) spendNamed(r *http.Request, client federation.Client) error {
 
 // guesses is where wrong guesses at a client's secret from one address are
 // counted, at whichever endpoint. From other addresses the client is as free as
-// ever. Names that nobody has count as one.
+// ever. Names that nobody has count as one. A guess counts when it was wrong, so
+// those that are looked at in the same moment may be a few more; counted before,
+// a busy client would be refused for what it does right.
 func (h *Handler) guesses(r *http.Request, client federation.Client) limit.Use {
 	addr := limit.Network(wire.RequestInfoFrom(r.Context()).Addr)
 	if addr == "" {
