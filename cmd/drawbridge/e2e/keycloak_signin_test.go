@@ -3,6 +3,9 @@
 package e2e
 
 import (
+	"encoding/json"
+	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -70,6 +73,39 @@ func TestKeycloakSignsUsersIn(t *testing.T) {
 	bob := enter(t, newVisitor(t), party.url+"/?", "bob")
 	if bob.Claims["sub"] == first.Claims["sub"] || bob.Userinfo["department"] != "sales" || bob.Userinfo["teams"] != nil {
 		t.Errorf("bob is %v with %v", bob.Claims, bob.Userinfo)
+	}
+}
+
+// Requests are pushed, we prove who we are with a key, the answer is posted, and ID token and userinfo are signed.
+func TestKeycloakInItsStrictestManner(t *testing.T) {
+	at := freeAddr(t)
+	private, public := curveKey(t, "sig", "ES256")
+	keys, err := json.Marshal(map[string]any{"keys": []any{public}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	attributes := fmt.Sprintf(`"pkce.code.challenge.method": "S256", "require.pushed.authorization.requests": "true", "id.token.signed.response.alg": "ES256",
+		"user.info.response.signature.alg": "RS256", "token.endpoint.auth.signing.alg": "ES256", "use.jwks.string": "true", "jwks.string": %q,`, keys)
+	w, _ := keycloakWorld(t, freeAddr(t), func(upstream, file settings) {
+		delete(upstream, "client_secret")
+		maps.Copy(upstream, settings{
+			"token_endpoint_auth_method": "private_key_jwt", "client_key": map[string]any{"key": private, "audience": "issuer"},
+			"par": "always", "response_mode": "form_post",
+		})
+		file["clients"] = []any{clientOf("shop", at, nil)}
+	}, `"clientId": "drawbridge",`, `"clientId": "drawbridge", "clientAuthenticatorType": "client-jwt",`, `"pkce.code.challenge.method": "S256",`, attributes)
+	party := w.party(t, "shop", at, nil)
+	alice := newVisitor(t)
+	got := enter(t, alice, party.url+"/?", "alice")
+	if got.Userinfo["name"] != "Alice Adams" || got.Userinfo["email_verified"] != true {
+		t.Errorf("signed in as %v", got.Userinfo)
+	}
+	var out struct {
+		StateMatches bool `json:"state_matches"`
+	}
+	alice.get(t, party.url+"/logout").decode(t, http.StatusOK, &out)
+	if !out.StateMatches {
+		t.Error("logout came back without its state")
 	}
 }
 

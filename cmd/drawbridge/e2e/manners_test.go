@@ -113,7 +113,7 @@ func TestPairwiseSubjectsDifferFromSectorToSector(t *testing.T) {
 // tokens are.
 func TestTokensAreEncrypted(t *testing.T) {
 	at, other := freeAddr(t), freeAddr(t)
-	private, public := encryptionKey(t)
+	private, public := curveKey(t, "enc", "ECDH-ES+A256KW")
 	encrypted := func(alg, enc string, keys map[string]any) map[string]any {
 		return with(map[string]any{
 			"id_token_encrypted_response_alg": alg, "id_token_encrypted_response_enc": enc, "userinfo_signed_response_alg": "RS256",
@@ -152,8 +152,8 @@ func TestTokensAreEncrypted(t *testing.T) {
 	}
 }
 
-// encryptionKey is a key for ECDH-ES, as JWKs: the private one as a text.
-func encryptionKey(t *testing.T) (private string, public map[string]any) {
+// curveKey is a key on P-256 as JWKs, the private one as a text.
+func curveKey(t *testing.T, use, alg string) (private string, public map[string]any) {
 	t.Helper()
 	key, err := ecdh.P256().GenerateKey(rand.Reader)
 	if err != nil {
@@ -161,7 +161,7 @@ func encryptionKey(t *testing.T) (private string, public map[string]any) {
 	}
 	point := key.PublicKey().Bytes() // 4, x, y
 	text := base64.RawURLEncoding.EncodeToString
-	public = map[string]any{"kty": "EC", "crv": "P-256", "use": "enc", "alg": "ECDH-ES+A256KW", "x": text(point[1:33]), "y": text(point[33:])}
+	public = map[string]any{"kty": "EC", "crv": "P-256", "kid": "only", "use": use, "alg": alg, "x": text(point[1:33]), "y": text(point[33:])}
 	whole := with(public, map[string]any{"d": text(key.Bytes())})
 	encoded, err := json.Marshal(whole)
 	if err != nil {
