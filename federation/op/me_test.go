@@ -1,11 +1,14 @@
 package op_test
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"github.com/drawbridge-id/drawbridge/federation"
 	"github.com/drawbridge-id/drawbridge/federation/store"
@@ -123,6 +126,42 @@ func TestWithdrawnMeanwhile(t *testing.T) {
 	h.engine.arm(nil, nil)
 	if !withdrawn {
 		t.Error("nothing was withdrawn")
+	}
+}
+
+// lingering are keys of a client that takes its time.
+type lingering struct {
+	federation.ClientKeys
+	meanwhile func()
+}
+
+func (k lingering) Find(ctx context.Context, fits func(jose.JSONWebKey) bool) ([]jose.JSONWebKey, error) {
+	k.meanwhile()
+	return k.ClientKeys.Find(ctx, fits)
+}
+
+// TestWithdrawnWhileKeysAreFetched: a client whose keys are slow to come gains
+// nothing by it.
+func TestWithdrawnWhileKeysAreFetched(t *testing.T) {
+	h, own := open(t), newOwnKeys(t)
+	ask, b := h.party("default", "ask"), h.browser()
+	for _, scope := range []string{"openid email", "openid email offline_access"} {
+		got := ask.redeem(ask.code(b.press(b.get(ask.ask("scope", scope, "prompt", "consent")), "allow")))
+		who, _ := ask.claims(got.ID)["sub"].(string)
+		code := ask.code(b.get(ask.ask("scope", scope)))
+		h.configure(&setup{change: func(c *federation.Client) {
+			own.of(h, c)
+			c.IDTokenEncryption = boxed
+			c.Keys = lingering{c.Keys, func() {
+				if found, err := h.handler.Withdraw(t.Context(), h.tenant("default"), who, "ask"); err != nil || !found {
+					t.Errorf("withdrawn: %v %v", found, err)
+				}
+			}}
+		}})
+		if late := ask.redeem(code); late.Error != "invalid_grant" || late.Access != "" {
+			t.Errorf("%s: %d, with tokens that live: %v", scope, late.status, ask.live(late.Access))
+		}
+		h.configure(&setup{})
 	}
 }
 

@@ -160,9 +160,9 @@ func (i *Issuer) respond(ctx context.Context, t federation.Tenant, is issuance) 
 // recipient is whom the ID token of a grant will be encrypted to, the zero value
 // where it will not. It may have to fetch the client's keys, so it is asked before
 // anything is spent.
-func recipient(ctx context.Context, p Permit) (clientkeys.Recipient, error) {
-	if !p.client.IDTokenEncryption.Wanted() || !p.grant.Has("openid") {
+func recipient(ctx context.Context, c federation.Client, g federation.Grant) (clientkeys.Recipient, error) {
+	if !c.IDTokenEncryption.Wanted() || !g.Has("openid") {
 		return clientkeys.Recipient{}, nil
 	}
-	return clientkeys.To(ctx, p.client, p.client.IDTokenEncryption)
+	return clientkeys.To(ctx, c, c.IDTokenEncryption)
 }

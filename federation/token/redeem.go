@@ -78,14 +78,16 @@ func (i *Issuer) spend(ctx context.Context, t federation.Tenant, s *spender) err
 		return err
 	}
 	if row.Value.Spent == nil {
+		// The client decides how long its keys take to come, so they come before the
+		// gate: what it says must not be old by the time of the commit.
+		if s.to, err = recipient(ctx, s.client, *row.Value.Grant); err != nil {
+			return err // the code is as good as before
+		}
 		permit, held, _, err := i.admit(ctx, t, Applicant{Client: s.client, Type: grantCode, Grant: *row.Value.Grant, Resources: s.asked.Resources})
 		if err != nil {
 			return err
 		}
 		s.permit, s.end = permit, sessionEnd(held.Session)
-		if s.to, err = recipient(ctx, permit); err != nil {
-			return err // the code is as good as before
-		}
 	}
 	read := &row
 	return i.settle(ctx, func(ctx context.Context) ([]store.Op, error) {

@@ -52,7 +52,7 @@ func (i *Issuer) Refresh(ctx context.Context, t federation.Tenant, c VerifiedCli
 	if err != nil {
 		return Response{}, err
 	}
-	to, err := recipient(ctx, permit)
+	to, err := recipient(ctx, permit.client, permit.grant)
 	if err != nil {
 		return Response{}, err
 	}
