@@ -289,6 +289,8 @@ func TestFilesThatDoNotBelong(t *testing.T) {
 	}
 	for name, put := range map[string]func(dir string) map[string]string{
 		"nothing beside a crashed one":  func(string) map[string]string { return map[string]string{"": path} },
+		"one of two":                    func(string) map[string]string { return map[string]string{"": path, ".wal2": path + ".wal2"} },
+		"the other of two":              func(string) map[string]string { return map[string]string{"": path, ".wal": path + ".wal"} },
 		"commits of another store":      func(string) map[string]string { return map[string]string{"": path, ".wal": foreign + ".wal"} },
 		"commits beside a closed store": func(string) map[string]string { return map[string]string{"": clean, ".wal": path + ".wal"} },
 		"commits beside no store":       func(string) map[string]string { return map[string]string{".wal": path + ".wal"} },

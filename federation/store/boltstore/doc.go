@@ -43,7 +43,7 @@
 // A clean end (Close) folds everything and leaves one file. So does a backup for
 // a moment, and it copies that one. While there may be more, the file says that
 // its schema is 2, which a binary that knows nothing of write-ahead files
-// refuses; one that does not find them says so, and does not open it.
+// refuses; one that does not find both says so, and does not open it.
 //
 // The write-ahead files are made with the first commit, and grow in steps that
 // are filled with zeros, to be written over from their beginning by turns: to sync

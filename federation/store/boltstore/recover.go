@@ -34,8 +34,8 @@ func (e *Engine) recover() error {
 	if !m.inUse {
 		return e.dropLeftovers(m, segments)
 	}
-	if len(segments) == 0 {
-		return fmt.Errorf("%s.wal is missing, and with it what was committed last: %w", e.o.Path, errDamaged)
+	if len(segments) < len(e.wal.files) {
+		return fmt.Errorf("%s.wal or .wal2 is missing, and with it perhaps what was committed last: %w", e.o.Path, errDamaged)
 	}
 	frames, err := collect(segments, m.run, m.folded)
 	if err != nil {
