@@ -103,8 +103,10 @@ func (e *Engine) thaw(err error) {
 	if err != nil {
 		e.disappoint(err)
 		e.timer.Reset(e.o.FoldEvery)
-		if len(f.parts) == 0 {
-			e.fold = nil // a sweep comes again by itself
+		// A sweep comes again by itself. But what was committed meanwhile says that
+		// it may be laid over the transaction that this fold would have been.
+		if len(f.parts) == 0 && len(e.active) == 0 {
+			e.fold = nil
 		}
 		return
 	}

@@ -244,3 +244,42 @@ func TestIndexStaysExact(t *testing.T) {
 	}
 	check(t, e)
 }
+
+// TestFailedSweepKeepsReadersApart: what was committed while a sweep failed may not
+// be laid over a file that has later commits too.
+func TestFailedSweepKeepsReadersApart(t *testing.T) {
+	e := openEngine(t, func(o *Options) { o.FoldEvery = time.Hour })
+	if _, err := e.Commit(t.Context(), create("there")); err != nil {
+		t.Fatal(err)
+	}
+	check(t, e)
+	begun, failing, noRoom := make(chan struct{}), make(chan struct{}), errors.New("no space left on device")
+	e.commit = func(tx *bbolt.Tx) error {
+		close(begun)
+		<-failing
+		return errors.Join(noRoom, tx.Rollback())
+	}
+	swept := make(chan error, 1)
+	go func() { swept <- e.submit(t.Context(), &request{fold: true, sweep: []store.Partition{0}}) }()
+	<-begun
+	put := func() {
+		if _, err := e.Commit(t.Context(), store.Put(key("there"), nil, time.Time{})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put()
+	read := e.parts[0].Load()
+	close(failing)
+	if err := <-swept; !errors.Is(err, noRoom) {
+		t.Fatalf("the sweep answers %v", err)
+	}
+	put()
+	e.commit = (*bbolt.Tx).Commit
+	check(t, e)
+	_ = e.db.View(func(tx *bbolt.Tx) error {
+		if tx.ID() <= read.maxTx {
+			t.Errorf("transaction %d has a later commit, and a reader takes it up to %d", tx.ID(), read.maxTx)
+		}
+		return nil
+	})
+}
