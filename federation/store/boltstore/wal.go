@@ -101,7 +101,7 @@ func (w *wal) append(frame []byte) error {
 	f, end := w.files[w.active], w.at+int64(len(frame))
 	w.step("write")
 	if n, err := w.write(f, frame, w.at); n < len(frame) {
-		return fmt.Errorf("write-ahead file: %w", err)
+		return w.unwrite(f, n, fmt.Errorf("write-ahead file: %w", err))
 	}
 	if end > w.size[w.active] {
 		w.grow(f, end)
@@ -113,6 +113,15 @@ func (w *wal) append(frame []byte) error {
 	w.step("synced")
 	w.at, w.seq = end, w.seq+1
 	return nil
+}
+
+// unwrite takes back what was written of a frame: what is missing of it may happen
+// to stand there already, and it must not be found after a crash.
+func (w *wal) unwrite(f *os.File, n int, cause error) error {
+	if _, err := f.WriteAt(make([]byte, min(n, frameHead)), w.at); err != nil {
+		return fmt.Errorf("%w: %w", errUnsynced, errors.Join(cause, err))
+	}
+	return cause
 }
 
 // grow writes zeros behind what was written. It may fail: then the next commit

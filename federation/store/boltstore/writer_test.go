@@ -248,6 +248,30 @@ func TestFailedCommitLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestShortWritesAreNotWhole: where what is missing of a refused commit happens to
+// be what stands there already, it must not be found after a crash.
+func TestShortWritesAreNotWhole(t *testing.T) {
+	e := openEngine(t, func(o *Options) { o.FoldEvery = time.Hour })
+	h := &history{e: e}
+	if err := h.next(t); err != nil {
+		t.Fatal(err)
+	}
+	noRoom := errors.New("no space left on device")
+	e.wal.write = func(f *os.File, b []byte, at int64) (int, error) {
+		n, _ := f.WriteAt(b[:len(b)-1], at)
+		return n, noRoom
+	}
+	lost := store.Put(key("lost"), make([]byte, 100), time.Time{}) // ends as the file does
+	if _, err := e.Commit(t.Context(), lost); !errors.Is(err, noRoom) {
+		t.Fatalf("a commit to a full disk answers %v", err)
+	}
+	path := filepath.Join(t.TempDir(), "crashed.db")
+	snapshot(t, e.o.Path, path)
+	if n := found(t, path, false); n != 1 {
+		t.Errorf("commit %d is there", n)
+	}
+}
+
 // A conflict that was judged against a commit which then failed is no conflict.
 func TestFailedBatchFailsWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
