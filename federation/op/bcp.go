@@ -41,7 +41,7 @@
 //   - §4.7 At upstreams the state names a sealed cookie of the browser, with PKCE and
 //     nonce; forms are sealed for browser, session and purpose:
 //     TestFormsCountInTheirBrowserOnly, TestCookieAbuse, TestConfirmationIsForged,
-//     TestWithdrawAbuse.
+//     TestWithdrawAbuse, TestTheQuestionIsOnesOwn.
 //   - §4.8 A verifier for a code without challenge is refused, and plain is:
 //     TestPKCEIsNotLeftOut, token.TestRedeemWithoutChallenge.
 //   - §4.9 Tokens for one resource open no other, userinfo included:

@@ -2,6 +2,9 @@ package op_test
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -12,7 +15,7 @@ import (
 func everyPage(t *testing.T) (*house, *browser, map[string]landing) {
 	t.Helper()
 	h := open(t, func(s *setup) {
-		s.two = true
+		links(federation.LinkAsk)(s)
 		s.change = func(c *federation.Client) {
 			switch c.ID {
 			case "wide":
@@ -44,6 +47,8 @@ func everyPage(t *testing.T) (*house, *browser, map[string]landing) {
 	pages["signed out, with frames"] = other.get(shop.bye("id_token_hint", shop.signIn(other).ID)).shows(t, "signed-out", 200)
 	pages["signed out before"] = other.get(h.URL+"/end_session").shows(t, "signed-out", 200)
 	pages["me, signed out"] = other.get(h.URL+"/me").shows(t, "me-signed-out", 200)
+	says(h.partner, "p-alice", "alice@corp.example", true)
+	pages["link"] = h.browser().get(h.party("default", "wide").ask("idp_hint", "partner")).shows(t, "link", 200)
 	if !shop.live(got.Access) {
 		t.Fatal("a page has ended the session")
 	}
@@ -55,7 +60,11 @@ func everyPage(t *testing.T) (*house, *browser, map[string]landing) {
 // the policy names by its hash runs, and nobody is told where the user was.
 func TestNoPageIsFramed(t *testing.T) {
 	_, _, pages := everyPage(t)
+	shown := map[string]bool{}
 	for name, l := range pages {
+		for _, m := range mains().FindAllStringSubmatch(l.page, -1) {
+			shown[m[1]] = true
+		}
 		policy := l.header.Get("Content-Security-Policy")
 		if !strings.HasPrefix(policy, "default-src 'none'") || !strings.Contains(policy, "frame-ancestors 'none'") || !strings.Contains(policy, "base-uri 'none'") ||
 			!strings.Contains(policy, "form-action ") || strings.Contains(policy, "unsafe") || l.header.Get("X-Frame-Options") != "DENY" {
@@ -69,7 +78,21 @@ func TestNoPageIsFramed(t *testing.T) {
 			t.Errorf("%s: %v", name, l.header)
 		}
 	}
+	files, err := filepath.Glob("page/templates/*.html")
+	must(t, err)
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		must(t, err)
+		for _, m := range mains().FindAllStringSubmatch(string(text), -1) {
+			if !shown[m[1]] {
+				t.Errorf("nobody looked at the page %s", m[1])
+			}
+		}
+	}
 }
+
+// mains finds what pages are called.
+func mains() *regexp.Regexp { return regexp.MustCompile(`<main id="([a-z-]+)"`) }
 
 // TestFormsCountInTheirBrowserOnly has every form of every page sent by somebody
 // else, and somebody else's by the user: another site's page can do no more, and
@@ -85,11 +108,15 @@ func TestFormsCountInTheirBrowserOnly(t *testing.T) {
 		"identifier": eve.get(h.party("default", "wide").ask("prompt", "select_account")),
 	}
 	h.unchanged("a form of another browser", func() {
-		for name, buttons := range map[string][]string{"consent": {"allow", "deny"}, "logout": {"sign-out"}, "me": {"withdraw-0", "sign-out"}, "identifier": {"next"}} {
+		for name, buttons := range map[string][]string{"consent": {"allow", "deny"}, "logout": {"sign-out"}, "me": {"withdraw-0", "sign-out"}, "identifier": {"next"}, "link": {"yes", "no"}} {
 			for _, button := range buttons {
 				to, form := pages[name].form(t, button)
-				_, theirs := eves[name].form(t, button)
-				for who, l := range map[string]landing{"a stranger": h.browser().post(to, form), "eve": eve.post(to, form), "alice with eve's": alice.post(to, theirs)} {
+				sent := map[string]landing{"a stranger": h.browser().post(to, form), "eve": eve.post(to, form)}
+				if own, asked := eves[name]; asked {
+					_, theirs := own.form(t, button)
+					sent["alice with eve's"] = alice.post(to, theirs)
+				}
+				for who, l := range sent {
 					if l.away {
 						t.Errorf("%s, %s, sent by %s: at %s", name, button, who, l.url)
 					}
