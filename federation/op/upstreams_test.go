@@ -48,7 +48,7 @@ func TestDomainPicksTheUpstream(t *testing.T) {
 	wide := h.party("default", "wide")
 	for hint, want := range map[string]string{
 		"a@corp.example": "corp", "A@PARTNER.example": "partner", `"odd@corp.example"@partner.example`: "partner",
-		"a@elsewhere.example": "", "corp.example": "", "a@": "", "@": "",
+		"a@elsewhere.example": "", "corp.example": "", "a@": "", "@": "", strings.Repeat("a", 320) + "@corp.example": "",
 	} {
 		before := map[string]int{"corp": h.corp.Hits("/authorize"), "partner": h.partner.Hits("/authorize")}
 		l := h.browser().get(wide.ask("login_hint", hint))
