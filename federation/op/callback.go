@@ -95,7 +95,7 @@ func (h *Handler) answered(w http.ResponseWriter, r *http.Request, a answer) err
 		return q.fail(t, err)
 	}
 	v := visit{client: client, request: q, held: held, login: login, fresh: true, link: tx.Link, declined: tx.Declined}
-	v.login.AccessToken, v.login.AccessExpires = "", time.Time{} // nobody uses it later
+	v.login.RefreshToken, v.login.AccessToken, v.login.AccessExpires = "", "", time.Time{} // nobody uses them later
 	if u.Freshness.Asks() {
 		v.told, v.login = &login, login.ForSession()
 	}
