@@ -11,9 +11,9 @@ import (
 )
 
 var (
-	// ErrNoLogin: the user has no login of the upstream.
+	// ErrNoLogin says: the user has no login of the upstream.
 	ErrNoLogin = errors.New("admin: no login of that upstream")
-	// ErrLastLogin: the user has no other.
+	// ErrLastLogin says: the user has no other.
 	ErrLastLogin = errors.New("admin: the only login")
 )
 

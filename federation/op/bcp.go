@@ -1,3 +1,5 @@
+// Package op keeps to the best current practice, section by section.
+//
 // # Best current practice for the security of OAuth 2.0 (RFC 9700)
 //
 // What each section asks for, what is done, and the tests that show it. A test

@@ -120,7 +120,7 @@ func (p *signInPlan) person(ctx context.Context) (ops []store.Op, err error) {
 func (p *signInPlan) session(ctx context.Context) (federation.Session, []store.Op, error) {
 	p.started = nil
 	level := p.t.Level(p.v.login.ACR)
-	if p.v.held != nil && p.v.held.Session.Person == p.who.ID && !(p.v.fresh && level > p.v.held.Session.Level) {
+	if p.v.held != nil && p.v.held.Session.Person == p.who.ID && (!p.v.fresh || level <= p.v.held.Session.Level) {
 		var login *federation.Login
 		if p.v.fresh {
 			login = &p.v.login
