@@ -91,12 +91,12 @@ func (m *Manager) Begin(ctx context.Context, t federation.Tenant, g federation.G
 
 // Forget is a Planner that takes away what is kept of a session's logins with
 // the session, but for what offline grants rest on, and everything with the
-// person.
+// person, or once the person is blocked: none of their grants counts ever again.
 func Forget(eng store.Engine, sealer *store.Sealer) federation.Planner {
 	table := tableOf(eng, sealer)
 	return func(ctx context.Context, c federation.Change) ([]store.Op, error) {
 		switch {
-		case c.Kind == federation.PersonDeleted && c.Person != nil:
+		case (c.Kind == federation.PersonDeleted || c.Kind == federation.PersonBlocked) && c.Person != nil:
 			return forgetPerson(ctx, table, c.Tenant.PlaceOf(c.Person.ID), c.Person.ID)
 		case c.Kind == federation.SessionEnded && c.Session != nil && c.Cause != federation.Upgrade:
 			return forgetSession(ctx, table, c.Tenant.PlaceOf(c.Session.Person), *c.Session)

@@ -43,12 +43,18 @@ func TestKeptLoginsGoWithTheirSession(t *testing.T) {
 	if there("s") || !there("off") {
 		t.Errorf("session: %v, offline: %v", there("s"), there("off"))
 	}
-	for i := range 250 {
-		h.begin(grant(fmt.Sprint("many", i)), login("x"))
-	}
-	end(federation.Change{Kind: federation.PersonDeleted, Person: &federation.Person{ID: "alice"}})
-	if there("off") || there("many0") || there("many249") {
-		t.Error("something is left of a deleted person")
+	for _, kind := range []federation.ChangeKind{federation.PersonBlocked, federation.PersonDeleted} {
+		for i := range 250 {
+			h.begin(grant(fmt.Sprint("many", i)), login("x"))
+		}
+		end(federation.Change{Kind: federation.PersonUpdated, Person: &federation.Person{ID: "alice"}})
+		if !there("many0") {
+			t.Error("an update takes logins away")
+		}
+		end(federation.Change{Kind: kind, Person: &federation.Person{ID: "alice"}})
+		if there("off") || there("many0") || there("many249") {
+			t.Errorf("%s: something is left", kind)
+		}
 	}
 }
 
