@@ -161,16 +161,8 @@ func (h *Handler) startConsent(w http.ResponseWriter, r *http.Request, v visit, 
 // askConsent shows the page. It names the user only while they are signed in: the
 // transaction outlives a logout, and whoever uses the browser next may come by.
 func (h *Handler) askConsent(w http.ResponseWriter, r *http.Request) error {
-	all, err := query(r, "tx")
-	if err != nil {
-		return err
-	}
-	tx, err := h.peek(r, all.Get("tx"), atConsent)
-	if err != nil {
-		return err
-	}
 	t := tenantOf(r)
-	client, err := h.proven(t, tx.Request)
+	handle, tx, client, err := h.asking(r, atConsent)
 	if err != nil {
 		return err
 	}
@@ -184,7 +176,7 @@ func (h *Handler) askConsent(w http.ResponseWriter, r *http.Request) error {
 	}
 	p := page.Consent{
 		Client: title(client), Account: account, Host: host(tx.Request.RedirectURI),
-		Action: base(t) + "/consent", Transaction: all.Get("tx"), Scopes: tx.Request.Scopes, Claims: tx.Request.Asked.Beyond(tx.Request.Scopes),
+		Action: base(t) + "/consent", Transaction: handle, Scopes: tx.Request.Scopes, Claims: tx.Request.Asked.Beyond(tx.Request.Scopes),
 		Home: client.URI, Policy: client.PolicyURI, Terms: client.TermsURI,
 	}
 	h.show(w, r, http.StatusOK, client, tx.Request.UILocales, p, h.onward(t, tx.Request.RedirectURI))

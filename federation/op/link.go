@@ -92,22 +92,14 @@ func (h *Handler) startLink(w http.ResponseWriter, r *http.Request, v visit, l l
 // askLink shows the page. It says nothing of the account but its address, which
 // the login has as well, and where it is.
 func (h *Handler) askLink(w http.ResponseWriter, r *http.Request) error {
-	all, err := query(r, "tx")
-	if err != nil {
-		return err
-	}
-	tx, err := h.peek(r, all.Get("tx"), atLink)
-	if err != nil {
-		return err
-	}
 	t := tenantOf(r)
-	client, err := h.proven(t, tx.Request)
+	handle, tx, client, err := h.asking(r, atLink)
 	if err != nil {
 		return err
 	}
 	p := page.Link{
 		Client: title(client), Account: tx.Link.Email, With: h.called(t, tx.Link.With), New: h.called(t, tx.Link.Upstream),
-		Action: base(t) + "/link", Transaction: all.Get("tx"),
+		Action: base(t) + "/link", Transaction: handle,
 	}
 	h.show(w, r, http.StatusOK, client, tx.Request.UILocales, p, h.onward(t, ""))
 	return nil

@@ -117,6 +117,21 @@ func (h *Handler) peek(r *http.Request, handle string, want step) (transaction, 
 	return tx, nil
 }
 
+// asking is the transaction that a page is to ask about, which stays in the
+// browser, and its client as it is now.
+func (h *Handler) asking(r *http.Request, want step) (handle string, tx transaction, client federation.Client, err error) {
+	all, err := query(r, "tx")
+	if err != nil {
+		return "", tx, client, err
+	}
+	handle = all.Get("tx")
+	if tx, err = h.peek(r, handle, want); err != nil {
+		return "", tx, client, err
+	}
+	client, err = h.proven(tenantOf(r), tx.Request)
+	return handle, tx, client, err
+}
+
 // notOurs tells what was not sealed by us, or cannot be opened any more, from
 // keys that could not be read.
 func notOurs(lost *federation.Error, err error) error {
